@@ -1,0 +1,1 @@
+"""The chat service: conversation tree, turns, generations, streaming, resume. It imports no Django."""

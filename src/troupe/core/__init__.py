@@ -1,0 +1,1 @@
+"""Accounts, characters, personas, cards, admin: the Django side of the platform."""

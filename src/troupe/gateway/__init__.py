@@ -1,0 +1,1 @@
+"""Which model answers, and where: providers, routing, retries, circuit breaking."""

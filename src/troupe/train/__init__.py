@@ -1,0 +1,1 @@
+"""From nothing to a served model: corpus, tokenizer, pretraining, evaluation, export."""
