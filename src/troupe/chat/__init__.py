@@ -1,1 +1,1 @@
-"""The chat service: conversation tree, turns, generations, streaming, resume. It imports no Django."""
+"""The chat service: conversation tree, turns, generations, streams, resume. It knows no Django."""

@@ -1,0 +1,1 @@
+"""Where conversations are kept: the `ChatStore` interface and its PostgreSQL implementation."""

@@ -1,0 +1,140 @@
+"""One typed settings object, read from TROUPE_* variables at the edges and passed in.
+
+Each field's description is what docs/configuration.md prints.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MODELS = Path(__file__).parent / "models"
+
+
+class Settings(BaseSettings):
+    """Settings of every Troupe process. A variable that is set but empty counts as not set."""
+
+    model_config = SettingsConfigDict(env_prefix="TROUPE_", env_ignore_empty=True, frozen=True)
+
+    home: Path = Field(
+        default=Path("~/.local/share/troupe"),
+        description="Folder that holds all state: database, media, logs, secrets.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the web process listens on.")
+    port: int = Field(
+        default=8000, ge=1, le=65535, description="Port that the web process listens on."
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Address under which people reach the site; from host and port if not set.",
+    )
+    engine_port: int = Field(
+        default=8010, ge=1, le=65535, description="Loopback port of the inference engine."
+    )
+    worker_port: int = Field(
+        default=8020, ge=1, le=65535, description="Loopback port of the worker's health page."
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL (15 or later) to use in place of the embedded one, as a DSN.",
+    )
+    chat_database_url: str | None = Field(
+        default=None, description="Database of the chat store; the main one if not set."
+    )
+    postgres_bin: Path | None = Field(
+        default=None,
+        description="Folder with PostgreSQL's binaries for the embedded server; "
+        "found by itself if not set.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Secret that signs sessions and chat tokens; made at the first start "
+        "and kept under the home folder if not set.",
+    )
+    admin_password: SecretStr | None = Field(
+        default=None, description="Password of the user `admin`, used at the first start."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="An API key for the user `admin`, used at the first start."
+    )
+    model_dir: Path = Field(
+        default=MODELS / "troupe-small",
+        description="Hugging Face folder of the model that the engine serves.",
+    )
+    engine_url: str | None = Field(
+        default=None,
+        description="Address of an engine run elsewhere; none is then started here.",
+    )
+    engine_threads: int = Field(
+        default=0, ge=0, le=1024, description="Threads the engine computes with; 0 for all cores."
+    )
+    engine_kv_mb: int = Field(
+        default=256, ge=16, description="Memory for keys and values kept between turns, in MB."
+    )
+    engine_max_sequences: int = Field(
+        default=32, ge=1, le=4096, description="Answers that the engine works on at a time."
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        description="Base URL of any OpenAI-compatible server to offer models from.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None, description="Key for `TROUPE_OPENAI_BASE_URL`."
+    )
+    discover_local_models: bool = Field(
+        default=True,
+        description="Look for Ollama, llama-server, vLLM and LM Studio on this machine.",
+    )
+    default_model: str | None = Field(
+        default=None, description="Model for new chats; the engine's own if not set."
+    )
+    max_streams: int = Field(
+        default=2000, ge=1, description="Answers a web process streams at a time; more are refused."
+    )
+    max_sockets: int = Field(
+        default=20_000, ge=1, description="WebSockets a web process holds; more are refused."
+    )
+    max_message_chars: int = Field(
+        default=16_000, ge=1, description="Longest message a person may send, in characters."
+    )
+    max_upload_mb: int = Field(
+        default=20, ge=1, description="Largest file that may be uploaded, in MB."
+    )
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="Least severe log line that is written: debug, info, warning or error.",
+    )
+    log_format: str = Field(
+        default="auto",
+        pattern="^(auto|json|text)$",
+        description="Log lines as json or text; auto is text on a terminal, else json.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OpenTelemetry collector (OTLP over HTTP) for traces; off if not set.",
+    )
+    instance: str = Field(
+        default="web-0",
+        description="Name of this process among its like; a restart under the same name "
+        "takes over what the one before it left unfinished.",
+    )
+
+    @cached_property
+    def root(self) -> Path:
+        """The home folder, absolute, with `~` expanded."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def url(self) -> str:
+        """The address to show to people."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def engine_address(self) -> str:
+        """Base URL of the engine, without a trailing slash."""
+        return (self.engine_url or f"http://127.0.0.1:{self.engine_port}").rstrip("/")
