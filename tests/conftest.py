@@ -1,0 +1,36 @@
+"""Fixtures that every tier's tests share: a real PostgreSQL and a fresh database for a test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """DSN of a superuser on a real server: TROUPE_TEST_DATABASE_URL, or one started here."""
+    given = os.environ.get("TROUPE_TEST_DATABASE_URL")
+    if not given:
+        pytest.fail("set TROUPE_TEST_DATABASE_URL")
+    yield given
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """DSN of an empty database of this test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield make_conninfo(postgres_server, dbname=name)
+    finally:
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
