@@ -13,12 +13,12 @@ from psycopg.conninfo import make_conninfo
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+def postgres_server() -> str:
     """DSN of a superuser on a real server: TROUPE_TEST_DATABASE_URL, or one started here."""
     given = os.environ.get("TROUPE_TEST_DATABASE_URL")
     if not given:
         pytest.fail("set TROUPE_TEST_DATABASE_URL")
-    yield given
+    return given
 
 
 @pytest.fixture
