@@ -151,7 +151,7 @@ def features(f: Face, cy: float) -> str:
     return "".join(parts)
 
 
-def brass(f: Face) -> str:
+def brass(_: Face) -> str:
     """A clockwork head."""
     rivets = "".join(circle(x, y, 5, "#6B4F1D") for x in (186, 326) for y in (166, 300))
     eyes = "".join(
@@ -369,7 +369,6 @@ PORTRAITS: dict[str, Portrait] = {
 
 async def draw(folder: Path) -> None:
     """Write SLUG.svg and SLUG.webp for every portrait."""
-    folder.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -389,4 +388,6 @@ def _webp(png: bytes, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(draw(Path(sys.argv[1])))
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True, exist_ok=True)
+    asyncio.run(draw(target))
