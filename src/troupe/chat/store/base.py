@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from .types import (
+    Appended,
     Branch,
     Chat,
     InboxEntry,
@@ -52,18 +53,29 @@ class ChatStore(Protocol):
         ...
 
     async def append(
-        self, messages: Sequence[Message], client_id: str | None = None
-    ) -> list[MessageKey]:
+        self,
+        messages: Sequence[Message],
+        client_id: str | None = None,
+        generation: LiveGeneration | None = None,
+    ) -> Appended:
         """Add messages of one chat atomically: durable when this returns. Group commit joins
-        appends of many chats in one statement. With a `client_id` that was seen before in this
+        appends of many chats in one statement. `generation` (whose STREAMING row is among the
+        messages) is recorded in the same commit. With a `client_id` that was seen before in this
         chat nothing is written and the keys of the first time are returned (an idempotent send).
         Raises `Conflict` if a key is taken by something else."""
         ...
 
-    async def add_candidate(self, message: Message) -> MessageKey:
+    async def add_candidate(
+        self, message: Message, generation: LiveGeneration | None = None
+    ) -> MessageKey:
         """Add a candidate to an existing turn: `message.key.alt` is ignored, the next free one is
-        taken. It becomes the chosen one if the turn is the last of its own branch and no other
-        branch hangs on it differently; else the caller forks with `fork_alt`."""
+        taken, also for `generation`, which is recorded in the same commit. It becomes the chosen
+        one if the turn is the last of its own branch and no other branch hangs on it differently;
+        else the caller forks with `fork_alt`."""
+        ...
+
+    async def next_seq(self, chat_id: UUID, branch: int) -> int:
+        """The number of the turn that would be appended next; erased turns keep theirs."""
         ...
 
     async def checkpoint(self, key: MessageKey, body: str) -> None:
@@ -115,10 +127,6 @@ class ChatStore(Protocol):
         self, speaker: str, before: datetime | None = None, limit: int = 50
     ) -> list[InboxEntry]:
         """A speaker's chats, most recently active first."""
-        ...
-
-    async def begin(self, generation: LiveGeneration) -> None:
-        """Record that an answer is being written (its STREAMING row was appended)."""
         ...
 
     async def generation(self, key: MessageKey) -> LiveGeneration | None:

@@ -62,6 +62,13 @@ class Message:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
+class Appended(NamedTuple):
+    """What an append came to. `repeated`: its client id was seen before, nothing was written."""
+
+    keys: list[MessageKey]
+    repeated: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A turn as a branch shows it: the branch that owns it, its candidates, which one is chosen."""
