@@ -1,0 +1,182 @@
+"""Starting an answer: whose turn it is, by which model, with which prompt.
+
+Knows no sockets and checks no ownership; `turns.py` calls it while it holds the chat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from troupe.gateway.errors import GatewayError
+from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
+
+from .auth import Viewer
+from .catalog import Catalog
+from .errors import ModelUnavailable, NotFound
+from .generation import Generation
+from .generations import Generations, Slot
+from .prompting import Cast, Prompt, Prompter, said
+from .store.types import Chat, LiveGeneration, Member, Message, MessageKey, State
+from .warm import Path, with_candidate
+
+
+class Models(Protocol):
+    """What chat asks of the gateway."""
+
+    async def models(self) -> list[ModelInfo]: ...
+
+    async def resolve(self, model_id: str | None) -> ModelInfo: ...
+
+    def stream(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything that an answer is made from but the history."""
+
+    chat: Chat
+    viewer: Viewer
+    answerer: Member
+    cast: Cast
+    model: ModelInfo
+    sampling: Sampling
+    template: str
+
+    def placeholder(self, key: MessageKey, now: datetime) -> Message:
+        """The answer before its first word."""
+        return Message(key, self.answerer.speaker, State.STREAMING, "", now, meta=self.meta())
+
+    def meta(self) -> dict[str, Any]:
+        """What is known of the answer before it is written."""
+        sampling = {
+            name: getattr(self.sampling, name)
+            for name in self.sampling.__dataclass_fields__
+            if getattr(self.sampling, name) is not None
+        }
+        return {
+            "model": self.model.id,
+            "provider": self.model.provider,
+            "sampling": sampling,
+            "version_id": str(self.answerer.version_id),
+            "template": self.template,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Makes answers and hands them to the generations."""
+
+    catalog: Catalog
+    generations: Generations
+    models: Models
+    prompter: Prompter
+    default_model: str | None
+
+    async def asked(self, viewer: Viewer, chat: Chat, answerer: Member) -> Asked:
+        """What the answer is made from. Raises `ModelUnavailable` before anything is kept."""
+        version = None
+        if answerer.version_id is not None:
+            version = await self.catalog.version(answerer.version_id)
+        if version is None:
+            raise NotFound("This character is gone for good; the chat can still be read.")
+        me = next(m for m in chat.members if m.speaker == viewer.speaker)
+        persona = None
+        if me.persona_id is not None:
+            persona = await self.catalog.persona(me.persona_id, viewer.user_id)
+        model = await self.model(chat.meta.get("model"))
+        sampling = Sampling(**(chat.meta.get("sampling") or {}))
+        cast = Cast(version, me.name, persona)
+        return Asked(chat, viewer, answerer, cast, model, sampling, self.prompter.template)
+
+    async def model(self, model_id: str | None) -> ModelInfo:
+        """The chosen model, or the default one. Raises `ModelUnavailable`."""
+        try:
+            return await self.models.resolve(model_id or self.default_model)
+        except GatewayError as error:
+            raise ModelUnavailable(str(error), retry_after=error.retry_after) from error
+
+    def start(
+        self,
+        path: Path,
+        slot: Slot,
+        asked: Asked,
+        message: Message,
+        live: LiveGeneration,
+    ) -> Generation:
+        """Begin to write `message`, the last of `path`, after what its body already holds. What
+        goes wrong from here on is the answer's end, not the request's."""
+        generation = _generation(asked, message, live)
+        source: Prompt | Exception
+        try:
+            source = self._prompt(path, asked, message.body)
+        except Exception as error:
+            source = error
+        self.generations.start(
+            slot,
+            generation,
+            lambda g: self._write(source, asked, g),
+            lambda g, state: _remember(path, g, state),
+        )
+        return generation
+
+    def abandon(
+        self, slot: Slot, asked: Asked, message: Message, live: LiveGeneration, why: Exception
+    ) -> None:
+        """Settle an answer that was recorded but cannot begin."""
+        self.generations.start(
+            slot,
+            _generation(asked, message, live),
+            lambda g: self._write(why, asked, g),
+            lambda _generation, _state: None,
+        )
+
+    def _prompt(self, path: Path, asked: Asked, partial: str) -> Prompt:
+        names = {member.speaker: member.name for member in asked.chat.members}
+        history = said(path.turns[:-1], names)
+        return self.prompter.compile(
+            asked.cast, history, asked.model, asked.sampling.max_tokens, partial
+        )
+
+    async def _write(
+        self, source: Prompt | Exception, asked: Asked, generation: Generation
+    ) -> AsyncGenerator[Delta | Finish, None]:
+        if isinstance(source, Exception):
+            raise source
+        request = GenerationRequest(
+            model=asked.model.id,
+            conversation=str(generation.key.chat_id),
+            sampling=asked.sampling,
+            token_ids=source.token_ids,
+            messages=source.messages,
+            stop=source.stop,
+            request_id=generation.epoch,
+        )
+        async with aclosing(self.models.stream(request)) as events:
+            async for event in events:
+                yield event
+
+
+def _generation(asked: Asked, message: Message, live: LiveGeneration) -> Generation:
+    return Generation(
+        message.key,
+        live.epoch,
+        asked.viewer.user_id,
+        asked.model.id,
+        {**message.meta, **asked.meta()},
+        message.body,
+    )
+
+
+def _remember(path: Path, generation: Generation, state: State) -> None:
+    """Put the finished answer where its placeholder stands in the warm path."""
+    turn = path.turn(generation.key.seq)
+    if turn is None:
+        return
+    for message in turn.candidates:
+        if message.key == generation.key:
+            done = replace(message, state=state, body=generation.text, meta=generation.meta)
+            path.put(with_candidate(turn, done))

@@ -1,0 +1,119 @@
+"""The chat service as one ASGI application, alone or mounted beside core.
+
+`create_app(settings)` is what `troupe serve chat` and `troupe.ops.web` call. Opens what it needs
+in its lifespan and settles what runs when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+from troupe.settings import Settings
+
+from .answers import Answers, Models
+from .catalog import Catalog
+from .generations import Generations
+from .http import Api
+from .outbox import INTERVAL_S
+from .prompting import Prompter
+from .service import Chats
+from .socket import Sockets
+from .store.base import ChatStore
+from .turns import Turns
+from .warm import WarmChats
+
+SOCKET_PATH = "/chat/v1/socket"
+
+# What uvicorn has to be told for the sockets: deflate would triple their memory.
+UVICORN_OPTIONS = {
+    "ws": "websockets-sansio",
+    "ws_per_message_deflate": False,
+    "ws_max_size": 128 * 1024,
+    "loop": "uvloop",
+    "http": "httptools",
+}
+
+
+class MissingSetting(Exception):
+    """A setting without which the chat service cannot run."""
+
+
+class Closable(Protocol):
+    """What is opened before the first request and closed after the last."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a chat service, not yet open."""
+
+    chats: Chats
+    turns: Turns
+    answers: Answers
+    generations: Generations
+    resources: tuple[Closable, ...]
+
+
+def build(
+    settings: Settings,
+    store: ChatStore,
+    catalog: Catalog,
+    models: Models,
+    resources: tuple[Closable, ...],
+) -> Service:
+    """Put the parts together. `resources` are opened in this order and closed in the other."""
+    generations = Generations(store, settings.instance, settings.max_streams)
+    chats = Chats(store, catalog, generations, WarmChats(store))
+    answers = Answers(catalog, generations, models, Prompter(), settings.default_model)
+    turns = Turns(chats, answers, settings.max_message_chars)
+    return Service(chats, turns, answers, generations, resources)
+
+
+@asynccontextmanager
+async def running(service: Service) -> AsyncIterator[None]:
+    """Open the service, keep its periodic work going, and settle all at the end."""
+    async with AsyncExitStack() as stack:
+        for resource in service.resources:
+            await resource.open()
+            stack.push_async_callback(resource.close)
+        await service.generations.recover()
+        tasks = [
+            asyncio.create_task(service.generations.keep_checkpointing()),
+            asyncio.create_task(service.generations.keep_alive()),
+        ]
+        try:
+            yield
+        finally:
+            await service.generations.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S) -> Starlette:
+    """The routes over a service. `interval` is the least time between two deltas of a stream, in
+    seconds."""
+    if settings.secret_key is None:
+        raise MissingSetting("set TROUPE_SECRET_KEY to the key that core signs chat tokens with")
+    secret = settings.secret_key.get_secret_value()
+    sockets = Sockets(service.turns, secret, settings.max_sockets, interval)
+    api = Api(service.chats, service.turns, secret, interval)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with running(service):
+            yield
+
+    return Starlette(
+        routes=[WebSocketRoute(SOCKET_PATH, sockets), *api.routes()], lifespan=lifespan
+    )

@@ -1,0 +1,48 @@
+"""How an answer ends: from a provider's last event, or its failure, to a state and `meta`."""
+
+from __future__ import annotations
+
+import structlog
+
+from troupe.gateway.errors import GatewayError
+from troupe.gateway.types import Finish
+
+from .generation import Generation
+from .store.types import State
+
+log = structlog.get_logger(__name__)
+
+
+def ended(generation: Generation, finish: Finish | None) -> State:
+    """An answer whose source ended by itself."""
+    meta = generation.meta
+    if finish is None:
+        meta["error"] = {"code": "model_unavailable", "message": "The answer broke off."}
+        return State.INTERRUPTED
+    usage = finish.usage
+    meta.pop("error", None)
+    meta.update(
+        model=finish.model,
+        provider=finish.provider,
+        finish_reason=finish.reason,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        ttft_ms=round(usage.ttft_ms, 1),
+        total_ms=round(usage.total_ms, 1),
+    )
+    if finish.extra:
+        meta["extra"] = finish.extra
+    return State.STOPPED if finish.reason == "cancelled" else State.COMPLETE
+
+
+def failed(generation: Generation, error: Exception) -> State:
+    """An answer whose source raised. Trouble that may pass leaves it interrupted, so that it can
+    be continued; a refusal leaves it failed."""
+    if isinstance(error, GatewayError):
+        log.info("answer broke off", message_id=generation.id, error=str(error), code=error.code)
+        generation.meta["error"] = {"code": error.code, "message": str(error)}
+        return State.INTERRUPTED if error.transient else State.FAILED
+    log.error("answer failed", message_id=generation.id, exc_info=error)
+    generation.meta["error"] = {"code": "internal", "message": "Something went wrong here."}
+    return State.INTERRUPTED if generation.text else State.FAILED
