@@ -8,25 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.engine.shapes import tiny_config
+from tests.engine.shapes import random_model, tiny_config
 from troupe.engine.config import FULL, ModelConfig
 from troupe.engine.errors import CheckpointError
 from troupe.engine.ref import Model
-
-
-def random_model(config: ModelConfig, seed: int = 0) -> Model:
-    """Weights away from their initial values, so that a skipped norm or scalar would show."""
-    model = Model(config).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if tensor.dim() == 2:
-                tensor.normal_(0, 0.1, generator=generator)
-            else:
-                base = 0.4 if "q_norm" in name else 1.0
-                tensor.copy_(base + 0.2 * torch.rand(tensor.shape, generator=generator))
-    return model
-
 
 CONFIGS = {
     "shared": tiny_config(),

@@ -1,0 +1,67 @@
+"""Matrix products whose every row comes out the same, whatever rows stand beside it.
+
+Floating-point sums depend on their order, and a BLAS library may choose another order for another
+number of rows. A result that depended on batch-mates could not be cached and compared. So rows are
+padded to one of a few fixed counts, and each count is tried on this machine, with these weights,
+before it is used; where a machine fails the trial, rows go in tiles of one fixed size, or one by
+one. Called by `model.py`; knows nothing of layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TILE = 4
+BUCKETS = (4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+MAX_ROWS = BUCKETS[-1]
+
+
+class RowOrder(Enum):
+    """How rows are fed to the library so that each one's sums keep their order."""
+
+    WIDE = "all rows at once, padded to a bucket"
+    TILED = "tiles of four rows"
+    SINGLE = "one row at a time"
+
+
+def padded_rows(rows: int) -> int:
+    """The smallest bucket that holds `rows` (1 to `MAX_ROWS`)."""
+    return next(bucket for bucket in BUCKETS if bucket >= rows)
+
+
+def linear(x_MK: Tensor, weight_NK: Tensor, order: RowOrder) -> Tensor:
+    """`x @ weight.T`, `(M, N)` float32; M must be a bucket."""
+    if order is RowOrder.WIDE:
+        return F.linear(x_MK, weight_NK)
+    size = TILE if order is RowOrder.TILED else 1
+    return torch.cat([F.linear(tile, weight_NK) for tile in torch.split(x_MK, size)])
+
+
+def choose_order(weights: Iterable[Tensor], buckets: tuple[int, ...] = BUCKETS) -> RowOrder:
+    """Try this machine's library on one weight of each shape, and take the fastest order in which
+    no row's result depends on the number of rows, on its place among them, or on the others."""
+    shapes = {tuple(weight.shape): weight for weight in weights}
+    for order, counts in ((RowOrder.WIDE, buckets), (RowOrder.TILED, buckets[:1])):
+        if all(_rows_keep(weight, counts) for weight in shapes.values()):
+            return order
+    return RowOrder.SINGLE
+
+
+def _rows_keep(weight_NK: Tensor, counts: tuple[int, ...]) -> bool:
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(weight_NK.shape[1], generator=generator)
+    expected: Tensor | None = None
+    for count in counts:
+        for place in {0, 1, count // 2, count - 1}:
+            x_MK = torch.randn(count, weight_NK.shape[1], generator=generator)
+            x_MK[place] = probe
+            actual = F.linear(x_MK, weight_NK)[place]
+            expected = actual if expected is None else expected
+            if not torch.equal(actual, expected):
+                return False
+    return True

@@ -1,0 +1,287 @@
+"""The inference step: rows `(token, position, sequence)` in, logits out, one call for decodes and
+prefill chunks of many sequences.
+
+A row's result depends on its own sequence's tokens and on nothing else: not on batch-mates, chunk
+size, what was cached, or where pages lie (`gemm.py` and `attention.py` say how). Layers that share
+keys and values make none, so they run only for rows whose logits are wanted. Called by the worker;
+held to `ref.py` by tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from troupe.engine.arena import PAGE, SCRATCH_PAGE, Arena
+from troupe.engine.attention import View, attend, gather, view
+from troupe.engine.config import SLIDING, LayerType, ModelConfig
+from troupe.engine.errors import CheckpointError
+from troupe.engine.gemm import choose_order, linear, padded_rows
+from troupe.engine.ref import Model, load_weights, rope_table
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Successive tokens of one sequence to run now: one for a decode, many for a prefill chunk.
+
+    `pages` covers the sequence from position 0 to the span's end, and holds keys and values of all
+    positions before `start`.
+    """
+
+    tokens: Sequence[int]
+    start: int
+    pages: Sequence[int]
+    wants_logits: bool  # of its last token
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerWeights:
+    qkv: Tensor  # (H K [+ 2 G K], D)
+    qkv_scale: Tensor  # (H [+ 2 G], K): weights of the query and key norms, ones for the values
+    out: Tensor
+    gate_up: Tensor
+    down: Tensor
+    before_attention: Tensor
+    after_attention: Tensor
+    before_mlp: Tensor
+    after_mlp: Tensor
+    scalar: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows `lo:hi` that attend together."""
+
+    lo: int
+    hi: int
+    views: dict[LayerType, View]
+
+
+class StepModel:
+    """A checkpoint ready to run on a CPU, float32. Not thread-safe: one worker calls it."""
+
+    def __init__(self, config: ModelConfig, weights: dict[str, Tensor]) -> None:
+        self.config = config
+        try:
+            self._embed = weights["model.embed_tokens.weight"]
+            self._head = self._embed if config.tie_word_embeddings else weights["lm_head.weight"]
+            self._norm = weights["model.norm.weight"]
+            self._layers = [_pack(config, weights, i) for i in range(config.num_hidden_layers)]
+        except KeyError as error:
+            raise CheckpointError(f"the checkpoint has no tensor {error}") from error
+        matrices = [m for w in self._layers for m in (w.qkv, w.out, w.gate_up, w.down)]
+        self._order = choose_order([*matrices, self._head])
+        self._ropes = {
+            kind: _signed_rope(config, config.layer_types.index(kind))
+            for kind in set(config.layer_types)
+        }
+
+    @classmethod
+    def load(cls, folder: Path) -> StepModel:
+        """Read a Hugging Face folder. Raises `CheckpointError`."""
+        config = ModelConfig.load(folder)
+        weights = load_weights(folder)
+        _check_shapes(config, weights, folder)
+        return cls(config, weights)
+
+    @property
+    def row_order(self) -> str:
+        """How rows go through the matrix products on this machine, for the log."""
+        return self._order.value
+
+    @torch.inference_mode()
+    def step(self, spans: Sequence[Span], arena: Arena) -> Tensor:
+        """Run all spans (`MAX_ROWS` tokens at most), storing their keys and values in `arena`.
+
+        Returns float32 logits `(spans that want them, vocabulary)`, in the order of `spans`.
+        """
+        config = self.config
+        ordered = sorted(range(len(spans)), key=lambda i: len(spans[i].tokens) > 1)
+        tokens = [t for i in ordered for t in spans[i].tokens]
+        positions = [spans[i].start + j for i in ordered for j in range(len(spans[i].tokens))]
+        slots = [_slot(spans[i], j) for i in ordered for j in range(len(spans[i].tokens))]
+        pad = padded_rows(len(tokens)) - len(tokens)
+        x_MD = self._embed[torch.tensor(tokens + [0] * pad)] * math.sqrt(config.hidden_size)
+        groups = self._groups([spans[i] for i in ordered])
+        slots_R = torch.tensor(slots)
+        ropes = self._rope_rows(positions, pad)
+        for layer in range(config.first_shared_layer):
+            x_MD = self._layer(layer, x_MD, ropes, groups, arena, slots_R, {})
+
+        ends: dict[int, int] = {}  # span -> its last row
+        row = 0
+        for i in ordered:
+            row += len(spans[i].tokens)
+            ends[i] = row - 1
+        wanted = [i for i, span in enumerate(spans) if span.wants_logits]
+        if not wanted:
+            return torch.empty(0, config.vocab_size)
+        return self._finish([spans[i] for i in wanted], x_MD[[ends[i] for i in wanted]], arena)
+
+    def _finish(self, spans: Sequence[Span], x_RD: Tensor, arena: Arena) -> Tensor:
+        """The shared layers and the head, for the last row of each span."""
+        config, rows = self.config, len(spans)
+        pad = padded_rows(rows) - rows
+        x_MD = F.pad(x_RD, (0, 0, 0, pad))
+        if config.num_kv_shared_layers:
+            positions = [span.start + len(span.tokens) - 1 for span in spans]
+            tables = [span.pages for span in spans]
+            groups = [_Group(0, rows, self._views(positions, tables))]
+            ropes = self._rope_rows(positions, pad)
+            gathered: dict[int, Tensor] = {}
+            for layer in range(config.first_shared_layer, config.num_hidden_layers):
+                x_MD = self._layer(layer, x_MD, ropes, groups, arena, None, gathered)
+        logits = linear(self._normed(x_MD, self._norm), self._head, self._order)[:rows]
+        cap = config.final_logit_softcapping
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def _layer(
+        self,
+        layer: int,
+        x_MD: Tensor,
+        ropes: dict[LayerType, tuple[Tensor, Tensor]],
+        groups: Sequence[_Group],
+        arena: Arena,
+        slots: Tensor | None,
+        gathered: dict[int, Tensor],
+    ) -> Tensor:
+        """One layer. With `slots` it stores keys and values; without, it reads those of the layer
+        it shares with, kept in `gathered` between the shared layers of a step."""
+        config, w = self.config, self._layers[layer]
+        kind, H = config.layer_types[layer], config.num_attention_heads
+        cos, signed_sin = ropes[kind]
+        M = x_MD.shape[0]
+        qkv = linear(self._normed(x_MD, w.before_attention), w.qkv, self._order)
+        heads = qkv.view(M, -1, config.dim(layer))
+        heads = _rms_norm(heads, w.qkv_scale, config.rms_norm_eps)
+        turning = heads if slots is None else heads[:, : H + config.num_key_value_heads]
+        swapped = turning.roll(config.dim(layer) // 2, dims=-1)
+        turned = turning * cos + swapped * signed_sin
+        if slots is not None:
+            rows = slots.shape[0]
+            values = heads[:rows, H + config.num_key_value_heads :]
+            arena.write(layer, slots, turned[:rows, H:], values)
+        out = torch.zeros(M, H, config.dim(layer))
+        source = config.kv_layer(layer)
+        for group in groups:
+            seen = group.views[kind]
+            kv = gathered.get(source) if slots is None else None
+            if kv is None:
+                kv = gather(arena, source, seen)
+            if slots is None:
+                gathered[source] = kv
+            out[group.lo : group.hi] = attend(turned[group.lo : group.hi, :H], kv, seen)
+        attended = linear(out.view(M, -1), w.out, self._order)
+        x_MD = x_MD + self._normed(attended, w.after_attention)
+        gate_up = linear(self._normed(x_MD, w.before_mlp), w.gate_up, self._order)
+        gate, up = gate_up.chunk(2, dim=-1)
+        inner = F.gelu(gate.contiguous(), approximate="tanh") * up
+        down = linear(inner, w.down, self._order)
+        x_MD = x_MD + self._normed(down, w.after_mlp)
+        return x_MD if w.scalar == 1.0 else x_MD * w.scalar
+
+    def _normed(self, x_MD: Tensor, weight: Tensor) -> Tensor:
+        return _rms_norm(x_MD, weight, self.config.rms_norm_eps)
+
+    def _groups(self, spans: Sequence[Span]) -> list[_Group]:
+        """Single rows attend as one group; each longer span is a group of its own."""
+        groups: list[_Group] = []
+        singles = [span for span in spans if len(span.tokens) == 1]
+        if singles:
+            views = self._views([s.start for s in singles], [s.pages for s in singles])
+            groups.append(_Group(0, len(singles), views))
+        row = len(singles)
+        for span in spans[len(singles) :]:
+            count = len(span.tokens)
+            views = self._views(list(range(span.start, span.start + count)), [span.pages])
+            groups.append(_Group(row, row + count, views))
+            row += count
+        return groups
+
+    def _views(
+        self, positions: Sequence[int], tables: Sequence[Sequence[int]]
+    ) -> dict[LayerType, View]:
+        window = self.config.sliding_window
+        return {
+            kind: view(positions, tables, window if kind == SLIDING else None)
+            for kind in self._ropes
+        }
+
+    def _rope_rows(
+        self, positions: Sequence[int], pad: int
+    ) -> dict[LayerType, tuple[Tensor, Tensor]]:
+        index = torch.tensor([*positions, *[0] * pad])
+        return {
+            kind: (cos[index][:, None], sin[index][:, None])
+            for kind, (cos, sin) in self._ropes.items()
+        }
+
+
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """As `F.rms_norm`, in fewer calls: on a few rows the calls are what costs."""
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    mean_square = length.square_().mul_(1.0 / x.shape[-1]).add_(eps)
+    return (x * mean_square.rsqrt_()).mul_(weight)
+
+
+def _slot(span: Span, offset: int) -> int:
+    position = span.start + offset
+    page = span.pages[position // PAGE]
+    assert page != SCRATCH_PAGE, "a sequence was given the scratch page"
+    return page * PAGE + position % PAGE
+
+
+def _signed_rope(config: ModelConfig, layer: int) -> tuple[Tensor, Tensor]:
+    """Cosines, and sines with the sign that turns `(second, first)` into `(-second, first)`."""
+    dim = config.dim(layer)
+    positions = torch.arange(config.max_position_embeddings)
+    cos, sin = rope_table(config.rope(layer), dim, positions)
+    sin[:, : dim // 2] *= -1
+    return cos, sin
+
+
+def _pack(config: ModelConfig, weights: dict[str, Tensor], layer: int) -> _LayerWeights:
+    def get(name: str) -> Tensor:
+        return weights[f"model.layers.{layer}.{name}"]
+
+    heads, kv_heads, dim = config.num_attention_heads, config.num_key_value_heads, config.dim(layer)
+    matrices = [get("self_attn.q_proj.weight")]
+    scales = [get("self_attn.q_norm.weight").expand(heads, dim)]
+    if layer < config.first_shared_layer:
+        matrices += [get("self_attn.k_proj.weight"), get("self_attn.v_proj.weight")]
+        scales += [get("self_attn.k_norm.weight").expand(kv_heads, dim), torch.ones(kv_heads, dim)]
+    scalar = weights.get(f"model.layers.{layer}.layer_scalar")
+    return _LayerWeights(
+        qkv=torch.cat(matrices),
+        qkv_scale=torch.cat(scales),
+        out=get("self_attn.o_proj.weight"),
+        gate_up=torch.cat([get("mlp.gate_proj.weight"), get("mlp.up_proj.weight")]),
+        down=get("mlp.down_proj.weight"),
+        before_attention=get("input_layernorm.weight"),
+        after_attention=get("post_attention_layernorm.weight"),
+        before_mlp=get("pre_feedforward_layernorm.weight"),
+        after_mlp=get("post_feedforward_layernorm.weight"),
+        scalar=1.0 if scalar is None else float(scalar),
+    )
+
+
+def _check_shapes(config: ModelConfig, weights: dict[str, Tensor], folder: Path) -> None:
+    """Compare every tensor's shape with the one that `config.json` asks for."""
+    with torch.device("meta"):
+        expected = Model(config).state_dict()
+    for name, tensor in expected.items():
+        if name not in weights:
+            if name.endswith("layer_scalar"):
+                continue
+            raise CheckpointError(f"{folder}: there is no tensor {name}")
+        if weights[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{folder}: {name} has shape {tuple(weights[name].shape)}, and config.json asks "
+                f"for {tuple(tensor.shape)}"
+            )

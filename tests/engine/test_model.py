@@ -1,0 +1,155 @@
+"""The inference step: equal to the reference, and the same whatever runs beside it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.engine.shapes import random_model, tiny_config
+from troupe.engine.arena import PAGE, Arena
+from troupe.engine.config import ModelConfig
+from troupe.engine.gemm import RowOrder, linear
+from troupe.engine.model import Span, StepModel
+
+
+def step_model(config: ModelConfig) -> StepModel:
+    return StepModel(config, random_model(config).state_dict())
+
+
+def pages_for(rng: random.Random, tokens: int, taken: set[int], limit: int) -> list[int]:
+    """Pages scattered over the arena."""
+    free = [p for p in range(1, limit) if p not in taken]
+    pages = rng.sample(free, -(-tokens // PAGE))
+    taken.update(pages)
+    return pages
+
+
+def logits_by_chunks(
+    model: StepModel, arena: Arena, ids: list[int], pages: list[int], chunks: list[int]
+) -> Tensor:
+    """Run a prompt in chunks; the last row's logits."""
+    start = 0
+    logits = torch.empty(0)
+    for count in chunks:
+        span = Span(ids[start : start + count], start, pages, start + count == len(ids))
+        logits = model.step([span], arena)
+        start += count
+    assert start == len(ids)
+    return logits[0]
+
+
+def random_chunks(rng: random.Random, total: int) -> list[int]:
+    chunks = []
+    while total:
+        count = min(total, rng.choice([1, 1, 2, 3, 7, 16, 40, 100]))
+        chunks.append(count)
+        total -= count
+    return chunks
+
+
+CONFIGS = [
+    tiny_config(),
+    tiny_config(num_kv_shared_layers=0, num_key_value_heads=2, final_logit_softcapping=9.0),
+    tiny_config(tie_word_embeddings=False, use_double_wide_mlp=True, sliding_window=130),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_logits_equal_the_reference(config: ModelConfig) -> None:
+    reference = random_model(config)
+    model = StepModel(config, reference.state_dict())
+    rng = random.Random(1)
+    for length in (1, 2, 17, 140, 250):
+        ids = [rng.randrange(config.vocab_size) for _ in range(length)]
+        arena = Arena(config, 20)
+        pages = pages_for(rng, length, set(), 20)
+        actual = logits_by_chunks(model, arena, ids, pages, random_chunks(rng, length))
+        with torch.no_grad():
+            expected = reference(torch.tensor([ids]))[0, -1]
+        assert (actual - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_logits_do_not_depend_on_chunks_pages_or_batch_mates(config: ModelConfig) -> None:
+    model = step_model(config)
+    rng = random.Random(2)
+    for _ in range(6):
+        arena, taken = Arena(config, 80), set[int]()
+        prompts = [
+            [rng.randrange(config.vocab_size) for _ in range(rng.choice([1, 9, 33, 129, 200]))]
+            for _ in range(4)
+        ]
+        alone = []
+        for ids in prompts:
+            pages = pages_for(rng, len(ids), taken, 80)
+            alone.append(logits_by_chunks(model, arena, ids, pages, random_chunks(rng, len(ids))))
+            taken.difference_update(pages)
+        together = run_together(model, Arena(config, 80), prompts, rng)
+        for one, other in zip(alone, together, strict=True):
+            assert torch.equal(one, other)
+
+
+def run_together(
+    model: StepModel, arena: Arena, prompts: list[list[int]], rng: random.Random
+) -> list[Tensor]:
+    """All prompts interleaved at random, decodes and chunks in the same steps."""
+    taken: set[int] = set()
+    pages = [pages_for(rng, len(ids), taken, arena.pages) for ids in prompts]
+    done = [0] * len(prompts)
+    results: dict[int, Tensor] = {}
+    while len(results) < len(prompts):
+        spans, owners = [], []
+        for i, ids in enumerate(prompts):
+            left = len(ids) - done[i]
+            if left and rng.random() < 0.7:
+                count = min(left, rng.choice([1, 1, 5, 60]))
+                spans.append(Span(ids[done[i] : done[i] + count], done[i], pages[i], count == left))
+                owners.append(i)
+                done[i] += count
+        if spans:
+            logits = iter(model.step(spans, arena))
+            for i, span in zip(owners, spans, strict=True):
+                if span.wants_logits:
+                    results[i] = next(logits)
+    return [results[i] for i in range(len(prompts))]
+
+
+THREADS = """
+import sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+from tests.engine.shapes import random_model, tiny_config
+from troupe.engine.arena import Arena
+from troupe.engine.model import Span, StepModel
+config = tiny_config(hidden_size=256, intermediate_size=512, head_dim=64, global_head_dim=128,
+                     vocab_size=4096, sliding_window=100, num_hidden_layers=6,
+                     layer_types=("sliding_attention", "full_attention") * 3,
+                     num_kv_shared_layers=2, max_position_embeddings=1024)
+model = StepModel(config, random_model(config).state_dict())
+ids = torch.randint(0, 4096, (400,), generator=torch.Generator().manual_seed(3)).tolist()
+arena, pages = Arena(config, 40), list(range(1, 27))
+for start, end in ((0, 256), (256, 399), (399, 400)):
+    logits = model.step([Span(ids[start:end], start, pages, end == 400)], arena)
+sys.stdout.buffer.write(logits.numpy().tobytes())
+"""
+
+
+def test_logits_do_not_depend_on_the_number_of_threads() -> None:
+    outputs = {
+        subprocess.run(  # a fresh process each: thread pools cannot be shrunk
+            [sys.executable, "-c", THREADS, str(threads)], capture_output=True, check=True
+        ).stdout
+        for threads in (1, 2, 4)
+    }
+    assert len(outputs) == 1
+    assert len(outputs.pop()) == 4096 * 4
+
+
+@pytest.mark.parametrize("order", list(RowOrder))
+def test_every_row_order_computes_the_same_product(order: RowOrder) -> None:
+    x, weight = torch.randn(8, 32), torch.randn(24, 32)
+    assert (linear(x, weight, order) - x @ weight.T).abs().max() < 1e-4
