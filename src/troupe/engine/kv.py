@@ -93,13 +93,13 @@ class KVCache:
         path, partial, common = self._match(salt, prompt[:-1])
         for node in path:
             node.leases += 1
+        needed = -(-room // PAGE) - len(path)
         if partial is not None:
             partial.leases += 1  # not evicted while room is made
-        needed = -(-room // PAGE) - len(path)
-        fits = self._make_room(needed)
-        if partial is not None:
+            fits = self._make_room(needed)
             partial.leases -= 1
-        if not fits:
+            partial = partial if fits else None
+        if partial is None and not self._make_room(needed):
             self._unlock(path)
             return None
         self._clock += 1

@@ -1,0 +1,220 @@
+"""The engine as a library: an async iterator of chunks for each request.
+
+    engine = Engine(Path("model"), EngineOptions())
+    engine.start()
+    async for chunk in engine.generate(GenerateRequest(prompt=[2, 17, 33])):
+        print(chunk.text, end="")
+    await engine.close()
+
+Closing the iterator early ends the generation and keeps what it computed. Any number of event
+loops may call; the worker's thread computes. Called by `server.py` and by whoever embeds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from troupe.engine.arena import PAGE, Arena
+from troupe.engine.config import ModelConfig
+from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, InvalidRequest
+from troupe.engine.gemm import MAX_ROWS
+from troupe.engine.generation import Generation, Times
+from troupe.engine.metrics import Metrics
+from troupe.engine.sampling import SamplingParams
+from troupe.engine.text import Vocabulary
+from troupe.engine.types import (
+    MAX_SALT_LENGTH,
+    MAX_STOP_LENGTH,
+    MAX_STOPS,
+    Chunk,
+    EngineOptions,
+    GenerateRequest,
+)
+from troupe.engine.worker import State, Worker
+
+
+class Engine:
+    """One model, loaded from a Hugging Face folder."""
+
+    def __init__(self, folder: Path, options: EngineOptions | None = None) -> None:
+        """Reads the config and the tokenizer; the weights come after `start`. Raises
+        `CheckpointError` for a folder that cannot be served, `EngineError` for options that
+        make no sense."""
+        self.options = options = options or EngineOptions()
+        self.config = ModelConfig.load(folder)
+        self.vocabulary = Vocabulary.load(folder)
+        if self.vocabulary.size > self.config.vocab_size:
+            raise CheckpointError(
+                f"{folder}: tokenizer.json has {self.vocabulary.size} tokens, and config.json a "
+                f"vocab_size of {self.config.vocab_size}"
+            )
+        self.default_sampling = SamplingParams.defaults(folder)
+        self.context_length = _context_length(self.config, options, folder)
+        _check_options(options, self.config, self.context_length)
+        self.metrics = Metrics()
+        self._worker = Worker(folder, self.config, options, self.metrics)
+
+    def start(self) -> None:
+        """Begin to load the weights, in the worker's thread. Call once."""
+        self._worker.start()
+
+    @property
+    def state(self) -> State:
+        """`loading`, `ready`, `failed` or `stopped`."""
+        return self._worker.state
+
+    @property
+    def why_not(self) -> str:
+        """Why the state is not `ready`; empty when it is."""
+        return self._worker.why_not
+
+    async def loaded(self) -> None:
+        """Wait until the model is loaded. Raises `EngineStopped` if it cannot be."""
+        state = await asyncio.to_thread(self._worker.wait_loaded)
+        if state != "ready":
+            raise EngineStopped(self.why_not)
+
+    def check(self, request: GenerateRequest) -> None:
+        """Raises `InvalidRequest` for a request that could never be served."""
+        _check_request(request, self.config, self.context_length)
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Chunk]:
+        """Make an answer. Raises `InvalidRequest` and `Overloaded` before the first chunk, and
+        `EngineStopped` at any time; closing the iterator cancels."""
+        generation, chunks = self._submit(request)
+        ended = False
+        try:
+            while not ended:
+                item = await chunks.get()
+                ended = isinstance(item, Exception) or item.finish_reason is not None
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            if not ended:
+                self._worker.cancel(generation)
+
+    def stop(self) -> None:
+        """End all generations with `EngineStopped` and accept no more. Returns at once."""
+        self._worker.stop()
+
+    async def close(self) -> None:
+        """`stop`, and wait for the worker's thread."""
+        self.stop()
+        await asyncio.to_thread(self._worker.join)
+
+    def check_memory(self) -> None:
+        """Assert that every page of keys and values has one owner. For tests and idle time."""
+        self._worker.check()
+
+    async def drained(self) -> None:
+        """Wait until nothing runs or waits."""
+        await asyncio.to_thread(self._worker.wait_idle)
+
+    def _submit(
+        self, request: GenerateRequest
+    ) -> tuple[Generation, asyncio.Queue[Chunk | Exception]]:
+        self.check(request)
+        loop = asyncio.get_running_loop()
+        # Bounded by the answer's length, so a slow reader costs no more than its own answer.
+        chunks: asyncio.Queue[Chunk | Exception] = asyncio.Queue()
+
+        def deliver(item: Chunk | Exception) -> None:
+            try:
+                loop.call_soon_threadsafe(chunks.put_nowait, item)
+            except RuntimeError:  # the reader's event loop is closed: nobody reads any more
+                generation.cancelled = True
+
+        room = self.context_length - len(request.prompt)
+        answer = room if request.max_tokens is None else min(room, request.max_tokens)
+        end_ids = frozenset(request.stop_token_ids)
+        if not request.ignore_eos:
+            end_ids |= frozenset(self.config.eos_token_ids)
+        generation = Generation(
+            request=request,
+            limit=len(request.prompt) + answer,
+            end_ids=end_ids,
+            vocabulary=self.vocabulary,
+            deliver=deliver,
+            times=Times(submitted=time.monotonic()),
+        )
+        self._worker.submit(generation)
+        return generation, chunks
+
+
+def _check_request(request: GenerateRequest, config: ModelConfig, context_length: int) -> None:
+    prompt = request.prompt
+    if not prompt:
+        raise InvalidRequest("the prompt is empty; give at least one token", "prompt")
+    if len(prompt) >= context_length:
+        raise InvalidRequest(
+            f"the prompt has {len(prompt)} tokens; the context is {context_length}, prompt and "
+            "answer together",
+            "prompt",
+            "context_length_exceeded",
+        )
+    for token in prompt:
+        if not 0 <= token < config.vocab_size:
+            raise InvalidRequest(
+                f"the prompt holds token {token}; ids go from 0 to {config.vocab_size - 1}",
+                "prompt",
+            )
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise InvalidRequest("max_tokens must be at least 1", "max_tokens")
+    if len(request.stop) > MAX_STOPS:
+        raise InvalidRequest(f"stop may have up to {MAX_STOPS} strings", "stop")
+    if not all(0 < len(stop) <= MAX_STOP_LENGTH for stop in request.stop):
+        raise InvalidRequest(f"a stop string has 1 to {MAX_STOP_LENGTH} characters", "stop")
+    if len(request.stop_token_ids) > MAX_STOPS:
+        raise InvalidRequest(f"stop_token_ids may have up to {MAX_STOPS} ids", "stop_token_ids")
+    if not all(0 <= token < config.vocab_size for token in request.stop_token_ids):
+        raise InvalidRequest("stop_token_ids holds an id that is no token", "stop_token_ids")
+    if len(request.cache_salt) > MAX_SALT_LENGTH:
+        raise InvalidRequest(
+            f"cache_salt may have up to {MAX_SALT_LENGTH} characters", "cache_salt"
+        )
+    request.sampling.check(config.vocab_size)
+
+
+def _check_options(options: EngineOptions, config: ModelConfig, context: int) -> None:
+    ranges = [
+        ("threads", options.threads, 0, 1024),
+        ("max_sequences", options.max_sequences, 1, MAX_ROWS - 1),
+        ("max_waiting", options.max_waiting, 0, 2**20),
+        ("step_tokens", options.step_tokens, 1, MAX_ROWS),
+    ]
+    for name, value, low, high in ranges:
+        if not low <= value <= high:
+            raise EngineError(f"{name} is {value}, and must be {low} to {high}")
+    # The longest answer must fit beside nothing else, or it would wait for ever.
+    least = (context + PAGE) * Arena.token_bytes(config)
+    if options.kv_bytes < least:
+        raise EngineError(
+            f"kv_bytes is {options.kv_bytes}; a context of {context} tokens needs {least}"
+        )
+
+
+def _context_length(config: ModelConfig, options: EngineOptions, folder: Path) -> int:
+    """The least of what the model can, what its tokenizer's `model_max_length` says, and what the
+    options ask for."""
+    longest = config.max_position_embeddings
+    path = folder / "tokenizer_config.json"
+    if path.exists():
+        try:
+            stated = json.loads(path.read_text(encoding="utf-8")).get("model_max_length")
+        except (OSError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
+        if isinstance(stated, int) and stated > 0:
+            longest = min(longest, stated)
+    if options.context_length is not None:
+        if not 2 <= options.context_length <= config.max_position_embeddings:
+            raise EngineError(
+                f"context_length is {options.context_length}, and must be 2 to "
+                f"{config.max_position_embeddings}"
+            )
+        longest = min(longest, options.context_length)
+    return longest

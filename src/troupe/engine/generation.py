@@ -1,0 +1,96 @@
+"""One answer in the making: its tokens, its pages, its text, and why it ends.
+
+Pure but for the clock it is given. Made by `engine.py`, stepped by the worker, from one thread
+after it was handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from troupe.engine.kv import Lease
+from troupe.engine.sampling import Sampler
+from troupe.engine.text import Detokenizer, StopFinder, Vocabulary
+from troupe.engine.types import Chunk, FinishReason, GenerateRequest, Usage
+
+Deliver = Callable[["Chunk | Exception"], None]
+
+
+@dataclass(slots=True)
+class Times:
+    """Readings of a monotonic clock, in seconds; 0 for what has not happened."""
+
+    submitted: float
+    admitted: float = 0.0
+    first_token: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """The state of one answer. `tokens` are prompt and answer; the first `computed` of them have
+    keys and values in the lease's pages."""
+
+    request: GenerateRequest
+    limit: int  # tokens of prompt and answer together
+    end_ids: frozenset[int]
+    vocabulary: Vocabulary
+    deliver: Deliver  # called from the worker's thread
+    times: Times
+    tokens: list[int] = field(init=False)
+    computed: int = 0
+    lease: Lease | None = None
+    cancelled: bool = False
+    _sampler: Sampler = field(init=False)
+    _text: Detokenizer = field(init=False)
+    _stops: StopFinder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = list(self.request.prompt)
+        self._sampler = Sampler(self.request.sampling, self.request.prompt)
+        self._text = Detokenizer(self.vocabulary)
+        self._stops = StopFinder(self.request.stop)
+
+    @property
+    def pending(self) -> int:
+        return len(self.tokens) - self.computed
+
+    @property
+    def decoding(self) -> bool:
+        return self.computed >= len(self.request.prompt)
+
+    @property
+    def sampler(self) -> Sampler:
+        return self._sampler
+
+    def take(self, token: int) -> tuple[str, FinishReason | None]:
+        """Add a drawn token; the text it frees, and the reason to end if there is one now."""
+        self.tokens.append(token)
+        if token in self.end_ids:
+            return self._flush(), "stop"
+        text = self._stops.push(self._text.push(token))
+        if self._stops.found is not None:
+            return text, "stop"
+        if len(self.tokens) >= self.limit:
+            text += self._flush()
+            return text, "stop" if self._stops.found is not None else "length"
+        return text, None
+
+    def usage(self, now: float) -> Usage:
+        """What it took so far."""
+        times = self.times
+        admitted = times.admitted or now
+        first = times.first_token or now
+        return Usage(
+            prompt_tokens=len(self.request.prompt),
+            cached_tokens=self.lease.cached if self.lease is not None else 0,
+            completion_tokens=len(self.tokens) - len(self.request.prompt),
+            queue_s=admitted - times.submitted,
+            prefill_s=first - admitted,
+            decode_s=now - first,
+        )
+
+    def _flush(self) -> str:
+        """Text held back for half characters and possible stop strings, now that no more comes."""
+        text = self._stops.push(self._text.finish())
+        return text + self._stops.finish()

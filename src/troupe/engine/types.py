@@ -1,0 +1,68 @@
+"""What callers hand to the engine and get back. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from troupe.engine.sampling import SamplingParams
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+MAX_STOPS = 16
+MAX_STOP_LENGTH = 256  # characters
+MAX_SALT_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine uses its machine."""
+
+    threads: int = 1  # computing threads; 0 takes all cores
+    kv_bytes: int = 256 * 2**20  # memory for keys and values, of running and past generations
+    max_sequences: int = 32  # answers worked on at a time
+    max_waiting: int = 256  # requests queued beyond those; more are refused
+    step_tokens: int = 256  # rows of a step, at most: bounds how long a stream waits for prefill
+    context_length: int | None = None  # tokens, prompt and answer; None: what the model can
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One answer to make from a prompt of token ids."""
+
+    prompt: Sequence[int]
+    max_tokens: int | None = None  # None: what the context has room for
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()  # beside the model's own end tokens
+    ignore_eos: bool = False
+    cache_salt: str = ""  # only requests of the same salt share keys and values
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer took. `cached_tokens` are prompt tokens that were never run."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    queue_s: float
+    prefill_s: float
+    decode_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer.
+
+    `token_ids` are those drawn, end and stop tokens included; `text` may lag behind them while it
+    is half a character or could become a stop string. The last chunk has `finish_reason` and
+    `usage`; none follows it.
+    """
+
+    token_ids: tuple[int, ...]
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None

@@ -1,0 +1,263 @@
+"""The one thread that computes: it admits, steps, draws, delivers, and puts pages away.
+
+Everything else in the engine waits for nothing but a short lock. The thread loads the model
+itself, because a thread's number of computing threads is its own. An error in a step ends the
+generations in that step and no others. Called by `engine.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from troupe.engine.arena import PAGE, Arena
+from troupe.engine.config import ModelConfig
+from troupe.engine.errors import EngineError, EngineStopped
+from troupe.engine.generation import Generation
+from troupe.engine.kv import KVCache
+from troupe.engine.metrics import Metrics
+from troupe.engine.model import Span, StepModel
+from troupe.engine.scheduler import Limits, Scheduler, Slice
+from troupe.engine.types import Chunk, EngineOptions, FinishReason
+
+log = logging.getLogger(__name__)
+
+State = Literal["loading", "ready", "failed", "stopped"]
+_ASSUMED_SERVICE_S = 2.0  # of a generation, until some have been measured
+
+
+class Worker:
+    """Owns the model, the arena and the cache, and one thread."""
+
+    def __init__(
+        self, folder: Path, config: ModelConfig, options: EngineOptions, metrics: Metrics
+    ) -> None:
+        self._folder, self._config, self._options = folder, config, options
+        self._metrics = metrics
+        pages = options.kv_bytes // (Arena.token_bytes(config) * PAGE)
+        self.cache = KVCache(1 + pages)
+        self._arena = Arena(config, 1 + pages)
+        self._scheduler: Scheduler[Generation] = Scheduler(
+            Limits(options.max_sequences, options.max_waiting, options.step_tokens)
+        )
+        self._changed = threading.Condition()  # guards the scheduler, `state` and `_stopping`
+        self._stopping = False
+        self._service_s = _ASSUMED_SERVICE_S
+        self.state: State = "loading"
+        self.why_not = "the model is being loaded"
+        metrics.kv_limit_bytes.set(pages * PAGE * Arena.token_bytes(config))
+        self._thread = threading.Thread(target=self._run, name="troupe-engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, generation: Generation) -> None:
+        """Queue a generation. Raises `Overloaded`, or `EngineStopped` if it can never run."""
+        with self._changed:
+            if self._stopping or self.state == "failed":
+                raise EngineStopped(self.why_not)
+            try:
+                self._scheduler.add(generation, self._retry_after())
+            except EngineError:
+                self._metrics.refused.inc()
+                raise
+            self._changed.notify()
+
+    def cancel(self, generation: Generation) -> None:
+        """Ask a generation to end; what it computed is kept for later prompts."""
+        with self._changed:
+            generation.cancelled = True
+            self._changed.notify()
+
+    def wait_loaded(self, timeout_s: float | None = None) -> State:
+        """Block until loading has ended, one way or the other."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state != "loading", timeout_s)
+            return self.state
+
+    def stop(self) -> None:
+        """End what runs with `EngineStopped`, and the thread. Returns at once."""
+        with self._changed:
+            self._stopping = True
+            self.why_not = "the engine is shutting down"
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wait_idle(self) -> None:
+        """Block until nothing runs or waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._scheduler.running or self._scheduler.waiting))
+
+    def check(self) -> None:
+        """Assert that pages are conserved and no lock is left. Only while idle."""
+        with self._changed:
+            leases = [g.lease for g in self._scheduler.running if g.lease is not None]
+            self.cache.check(leases)
+
+    def _retry_after(self) -> int:
+        """Seconds until the queue will have moved, by the pace of late."""
+        rounds = 1 + len(self._scheduler.waiting) / self._options.max_sequences
+        return max(1, min(60, round(rounds * self._service_s)))
+
+    def _run(self) -> None:
+        try:
+            model = self._load()
+            while True:
+                with self._changed:
+                    self._changed.wait_for(self._has_work)
+                    if self._stopping:
+                        break
+                    self._end_cancelled()
+                    self._scheduler.admit(self._start)
+                    slices = self._scheduler.plan()
+                    self._count()
+                if slices:
+                    self._step(model, slices)
+        except Exception as error:
+            log.exception("engine worker failed")
+            self._set_state("failed", f"the engine failed: {error}")
+        finally:
+            self._end_all(EngineStopped(self.why_not))
+            if self.state != "failed":
+                self._set_state("stopped", "the engine has stopped")
+
+    def _load(self) -> StepModel:
+        torch.set_num_threads(self._options.threads or os.cpu_count() or 1)
+        started = time.monotonic()
+        model = StepModel.load(self._folder)
+        self._set_state("ready", "")
+        log.info(
+            "model loaded",
+            extra={
+                "model_dir": str(self._folder),
+                "seconds": round(time.monotonic() - started, 3),
+                "row_order": model.row_order,
+            },
+        )
+        return model
+
+    def _set_state(self, state: State, why_not: str) -> None:
+        with self._changed:
+            self.state, self.why_not = state, why_not
+            self._metrics.ready.set(state == "ready")
+            self._changed.notify_all()
+
+    def _has_work(self) -> bool:
+        return self._stopping or bool(self._scheduler.running or self._scheduler.waiting)
+
+    def _start(self, generation: Generation) -> bool:
+        """Lease pages for a waiting generation, with room for all it may become."""
+        request = generation.request
+        got = self.cache.lease(request.cache_salt, request.prompt, generation.limit)
+        if got is None:
+            return False
+        generation.lease, copy = got
+        if copy is not None:
+            self._arena.copy(copy.source, copy.target, copy.tokens)
+        generation.computed = generation.lease.cached
+        generation.times.admitted = time.monotonic()
+        self._metrics.prompt_tokens.inc(len(request.prompt))
+        self._metrics.cached_tokens.inc(generation.lease.cached)
+        self._metrics.queue_seconds.observe(generation.times.admitted - generation.times.submitted)
+        return True
+
+    def _step(self, model: StepModel, slices: Sequence[Slice[Generation]]) -> None:
+        started = time.monotonic()
+        try:
+            logits = model.step([_span(piece) for piece in slices], self._arena)
+        except Exception as error:
+            log.exception("an inference step failed")
+            for piece in slices:
+                failure = EngineStopped(f"the inference step failed: {error}")
+                self._end(piece.job, failure, "failed")
+            return
+        rows = sum(piece.count for piece in slices)
+        self._metrics.steps.inc()
+        self._metrics.step_seconds.observe(time.monotonic() - started)
+        self._metrics.batch_fill.observe(min(1.0, rows / self._options.step_tokens))
+        row = 0
+        for piece in slices:
+            job = piece.job
+            job.computed += piece.count
+            if job.pending:
+                continue
+            self._draw(job, logits[row])
+            row += 1
+
+    def _draw(self, job: Generation, logits_V: torch.Tensor) -> None:
+        """Draw a token whose row has been run, and deliver what it brings."""
+        token = job.sampler.draw(logits_V)
+        now = time.monotonic()
+        if not job.times.first_token:
+            job.times.first_token = now
+            self._metrics.first_token_seconds.observe(now - job.times.submitted)
+            with self._changed:
+                assert job.lease is not None
+                self.cache.share(job.lease, job.tokens[: job.computed])
+        self._metrics.generated_tokens.inc()
+        text, reason = job.take(token)
+        if reason is None:
+            job.deliver(Chunk((token,), text))
+            return
+        self._end(job, Chunk((token,), text, reason, job.usage(now)), reason)
+
+    def _end(
+        self, job: Generation, last: Chunk | Exception, outcome: FinishReason | Literal["failed"]
+    ) -> None:
+        """Take a generation out, keep its pages for later prompts, and say its last word."""
+        with self._changed:
+            self._scheduler.remove(job)
+            if job.lease is not None:
+                self.cache.release(job.lease, job.tokens[: job.computed])
+                job.lease = None
+            self._count()
+            self._changed.notify_all()
+        self._metrics.requests.labels(outcome).inc()
+        now = time.monotonic()
+        answered = len(job.tokens) - len(job.request.prompt)
+        if answered > 1:
+            self._metrics.token_seconds.observe((now - job.times.first_token) / (answered - 1))
+        if outcome in ("stop", "length"):
+            self._service_s += 0.1 * (now - job.times.admitted - self._service_s)
+        job.deliver(last)
+
+    def _end_cancelled(self) -> None:
+        for job in [*self._scheduler.running, *self._scheduler.waiting]:
+            if job.cancelled:
+                last = Chunk((), "", "cancelled", job.usage(time.monotonic()))
+                self._end(job, last, "cancelled")
+
+    def _end_all(self, error: Exception) -> None:
+        with self._changed:
+            jobs = [*self._scheduler.running, *self._scheduler.waiting]
+        for job in jobs:
+            self._end(job, error, "failed")
+
+    def _count(self) -> None:
+        self._metrics.running.set(len(self._scheduler.running))
+        self._metrics.waiting.set(len(self._scheduler.waiting))
+        used = self.cache.used_pages * PAGE * Arena.token_bytes(self._config)
+        self._metrics.kv_bytes.set(used)
+
+
+def _span(piece: Slice[Generation]) -> Span:
+    job = piece.job
+    assert job.lease is not None
+    end = job.computed + piece.count
+    return Span(
+        tokens=job.tokens[job.computed : end],
+        start=job.computed,
+        pages=job.lease.pages,
+        wants_logits=end == len(job.tokens),
+    )

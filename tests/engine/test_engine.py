@@ -1,0 +1,301 @@
+"""The engine as a library: answers, memory between turns, limits, cancellation, failure."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.shapes import tiny_config
+from troupe.engine.engine import Engine
+from troupe.engine.errors import (
+    CheckpointError,
+    EngineError,
+    EngineStopped,
+    InvalidRequest,
+    Overloaded,
+)
+from troupe.engine.model import StepModel
+from troupe.engine.ref import Model
+from troupe.engine.sampling import Sampler, SamplingParams
+from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
+
+GREEDY = SamplingParams(temperature=0.0)
+
+
+async def answer(engine: Engine, request: GenerateRequest) -> tuple[list[int], str, Chunk]:
+    """Token ids, text and the last chunk."""
+    chunks = [chunk async for chunk in engine.generate(request)]
+    ids = [token for chunk in chunks for token in chunk.token_ids]
+    assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    return ids, "".join(chunk.text for chunk in chunks), chunks[-1]
+
+
+def request(prompt: list[int], max_tokens: int = 8, **more: object) -> GenerateRequest:
+    values: dict[str, object] = {"sampling": GREEDY, "ignore_eos": True, **more}
+    return GenerateRequest(prompt, max_tokens, **values)  # type: ignore[arg-type]
+
+
+async def settled(engine: Engine) -> None:
+    """Wait until nothing runs, then check that no page is lost and no lock left."""
+    await engine.drained()
+    engine.check_memory()
+
+
+async def test_a_greedy_answer_is_the_reference_s(engine: Engine, checkpoint: Path) -> None:
+    reference = Model.load(checkpoint)
+    tokens = [2, 40, 41, 300, 17]
+    ids, _, last = await answer(engine, request(tokens, 12))
+    assert last.finish_reason == "length"
+    with torch.no_grad():
+        for token in ids:
+            row = reference(torch.tensor([tokens]))[0, -1]
+            assert row[token] >= row.max() - 1e-4
+            tokens = [*tokens, token]
+
+
+async def test_the_next_turn_runs_only_its_new_tokens(engine: Engine) -> None:
+    prompt = list(range(20, 70))
+    ids, _, first = await answer(engine, request(prompt))
+    assert first.usage is not None
+    assert first.usage.cached_tokens == 0
+    grown = [*prompt, *ids, 5, 6, 7]
+    _, _, second = await answer(engine, request(grown))
+    assert second.usage is not None
+    # The last token drawn was never run, so its keys and values are not there.
+    assert second.usage.cached_tokens == len(prompt) + len(ids) - 1
+    assert second.usage.prompt_tokens == len(grown)
+
+
+async def test_a_changed_user_message_matches_exactly_up_to_the_change(engine: Engine) -> None:
+    prompt = list(range(20, 90))
+    await answer(engine, request(prompt))
+    edited = [*prompt[:37], 9, *prompt[38:]]
+    _, _, last = await answer(engine, request(edited))
+    assert last.usage is not None
+    assert last.usage.cached_tokens == 37
+
+
+async def test_another_tenant_s_memory_is_not_used(engine: Engine) -> None:
+    prompt = list(range(20, 60))
+    await answer(engine, request(prompt, cache_salt="a"))
+    _, _, last = await answer(engine, request(prompt, cache_salt="b"))
+    assert last.usage is not None
+    assert last.usage.cached_tokens == 0
+
+
+async def test_answers_are_the_same_alone_and_in_company(engine: Engine, checkpoint: Path) -> None:
+    rng = random.Random(4)
+    prompts = [[rng.randrange(400) for _ in range(rng.randrange(1, 120))] for _ in range(9)]
+    sampling = SamplingParams(temperature=0.9, top_k=50, top_p=0.95, seed=11)
+    requests = [request(prompt, 10, sampling=sampling) for prompt in prompts]
+    together = await asyncio.gather(*(answer(engine, r) for r in requests))
+    again = [await answer(engine, r) for r in requests]  # now from memory
+    fresh = Engine(checkpoint, EngineOptions(kv_bytes=2**20, max_sequences=1, step_tokens=5))
+    fresh.start()
+    alone = [await answer(fresh, r) for r in requests]
+    await fresh.close()
+    assert [ids for ids, _, _ in together] == [ids for ids, _, _ in alone]
+    assert [ids for ids, _, _ in again] == [ids for ids, _, _ in alone]
+    for prompt, (_, _, last) in zip(prompts, again, strict=True):
+        assert last.usage is not None
+        assert last.usage.cached_tokens == len(prompt) - 1
+    await settled(engine)
+
+
+async def test_logits_from_memory_equal_those_without_over_random_conversations(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns, edits, swipes and aborts over a cache too small for them all: every row of logits
+    that a token is drawn from equals, bit for bit, the one of a run without memory."""
+    seen: list[torch.Tensor] = []
+    draw = Sampler.draw
+
+    def spy(self: Sampler, logits_V: torch.Tensor) -> int:
+        seen.append(logits_V.clone())
+        return draw(self, logits_V)
+
+    monkeypatch.setattr(Sampler, "draw", spy)
+    rng = random.Random(9)
+    engine = Engine(checkpoint, EngineOptions(kv_bytes=700_000, context_length=200))
+    engine.start()
+    trees: list[list[int]] = [[2]]
+    cached = 0
+    for turn in range(60):
+        base = rng.choice(trees[-8:])
+        kind = rng.choice(["turn", "edit", "swipe", "abort"])
+        if kind == "edit" and len(base) > 3:
+            base = base[: rng.randrange(1, len(base))]
+        new = [] if kind == "swipe" else [rng.randrange(400) for _ in range(rng.randrange(1, 40))]
+        prompt = [*base, *new][:180]
+        sampling = SamplingParams(temperature=1.0, seed=turn)
+        asked = request(prompt, rng.randrange(1, 16), sampling=sampling)
+        seen.clear()
+        ids: list[int] = []
+        stream = engine.generate(asked)
+        async for chunk in stream:
+            ids += chunk.token_ids
+            if chunk.usage:
+                cached += chunk.usage.cached_tokens
+            if kind == "abort" and len(ids) >= 3:
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+        await settled(engine)
+        with_memory = [row.clone() for row in seen]
+        trees.append([*prompt, *ids])
+        expected = logits_without_memory(engine, checkpoint, prompt, ids)
+        assert len(with_memory) >= len(expected) == len(ids)  # an abort may have drawn more
+        for one, other in zip(with_memory, expected, strict=False):
+            assert torch.equal(one, other)
+    assert cached > 500
+    await engine.close()
+
+
+def logits_without_memory(
+    engine: Engine, checkpoint: Path, prompt: list[int], ids: list[int]
+) -> list[torch.Tensor]:
+    from troupe.engine.arena import Arena
+    from troupe.engine.model import Span
+
+    model = StepModel.load(checkpoint)
+    rows = []
+    for end in range(len(ids)):
+        tokens = [*prompt, *ids[:end]]
+        pages = list(range(1, 2 + len(tokens) // 16))
+        rows.append(
+            model.step([Span(tokens, 0, pages, True)], Arena(engine.config, len(pages) + 1))[0]
+        )
+    return rows
+
+
+async def test_end_tokens_and_stop_ids_end_an_answer(engine: Engine) -> None:
+    prompt = [2, 30, 31]
+    ids, _, _ = await answer(engine, request(prompt, 8))
+    stop = ids[3]
+    cut, _, last = await answer(engine, request(prompt, 8, stop_token_ids=(stop,)))
+    assert cut == ids[: ids.index(stop) + 1]
+    assert last.finish_reason == "stop"
+    sampling = SamplingParams(temperature=0.0, logit_bias={7: 100.0})
+    cut, text, last = await answer(engine, GenerateRequest(prompt, 8, sampling=sampling))
+    assert (cut, text, last.finish_reason) == ([7], "", "stop")
+
+
+async def test_a_stop_string_is_cut_across_tokens(engine: Engine) -> None:
+    spelled = engine.vocabulary.tokenizer.encode("hello you there").ids
+    pushed = [100.0] * len(spelled)
+    assert len(set(spelled[:5])) >= 4
+    bias = dict(zip(spelled, pushed, strict=True))
+    sampling = SamplingParams(temperature=0.0, logit_bias=bias)
+    _, text, _ = await answer(engine, request([2, 30], 40, sampling=sampling))
+    stop = text[7:10]
+    _, cut, last = await answer(engine, request([2, 30], 40, sampling=sampling, stop=(stop,)))
+    assert cut == text[: text.index(stop)]
+    assert last.finish_reason == "stop"
+
+
+async def test_an_abandoned_answer_stops_computing_and_is_kept(engine: Engine) -> None:
+    prompt = list(range(10, 40))
+    stream = engine.generate(request(prompt, 200))
+    async for _ in stream:
+        break
+    await stream.aclose()  # type: ignore[attr-defined]
+    await settled(engine)
+    _, _, last = await answer(engine, request([*prompt, 5]))
+    assert last.usage is not None
+    assert last.usage.cached_tokens == len(prompt)
+
+
+async def test_a_full_queue_refuses_and_says_when_to_come_back(checkpoint: Path) -> None:
+    engine = Engine(checkpoint, EngineOptions(kv_bytes=2**20, max_sequences=1, max_waiting=2))
+    tasks = [asyncio.create_task(answer(engine, request([2, i], 4))) for i in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as refused:  # not started: nothing has left the queue
+        await answer(engine, request([2], 4))
+    assert refused.value.retry_after_s >= 1
+    engine.start()
+    assert len(await asyncio.gather(*tasks)) == 2
+    await engine.close()
+
+
+async def test_a_failing_step_ends_its_own_answers_only(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StepModel, "step", fail)
+        with pytest.raises(EngineStopped, match="no room"):
+            await answer(engine, request([2, 3]))
+    ids, _, _ = await answer(engine, request([2, 3]))
+    assert len(ids) == 8
+    await settled(engine)
+
+
+async def test_closing_ends_what_runs_with_an_error(checkpoint: Path) -> None:
+    engine = Engine(checkpoint, EngineOptions(kv_bytes=2**20))
+    engine.start()
+    stream = engine.generate(request([2], 200))
+    await anext(stream)
+    await engine.close()
+    with pytest.raises(EngineStopped, match="shutting down"):
+        async for _ in stream:
+            pass
+    with pytest.raises(EngineStopped):
+        await answer(engine, request([2]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [512]}, "prompt"),
+        ({"prompt": [-1]}, "prompt"),
+        ({"prompt": [1] * 256}, "prompt"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": ("",)}, "stop"),
+        ({"stop": ("x",) * 17}, "stop"),
+        ({"stop_token_ids": (512,)}, "stop_token_ids"),
+        ({"cache_salt": "x" * 257}, "cache_salt"),
+        ({"sampling": SamplingParams(temperature=-1.0)}, "temperature"),
+        ({"sampling": SamplingParams(temperature=float("nan"))}, "temperature"),
+        ({"sampling": SamplingParams(top_p=0.0)}, "top_p"),
+        ({"sampling": SamplingParams(logit_bias={600: 1.0})}, "logit_bias"),
+        ({"sampling": SamplingParams(seed=2**64)}, "seed"),
+    ],
+)
+async def test_what_could_never_be_served_is_refused(
+    engine: Engine, wrong: dict[str, object], param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await answer(engine, GenerateRequest(**{"prompt": [2], **wrong}))  # type: ignore[arg-type]
+    assert refused.value.param == param
+
+
+def test_options_that_make_no_sense_are_refused(checkpoint: Path) -> None:
+    with pytest.raises(EngineError, match="kv_bytes"):
+        Engine(checkpoint, EngineOptions(kv_bytes=1000))
+    with pytest.raises(EngineError, match="context_length"):
+        Engine(checkpoint, EngineOptions(context_length=10_000))
+    with pytest.raises(EngineError, match="max_sequences"):
+        Engine(checkpoint, EngineOptions(max_sequences=0))
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    tiny_config().save(tmp_path)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
+        Engine(tmp_path)
+
+
+async def test_missing_weights_are_reported_by_the_state(tmp_path: Path, checkpoint: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((checkpoint / name).read_bytes())
+    engine = Engine(tmp_path, EngineOptions(kv_bytes=2**20))
+    engine.start()
+    with pytest.raises(EngineStopped, match="safetensors"):
+        await engine.loaded()
+    assert engine.state == "failed"
+    await engine.close()
