@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from .conftest import ChatServer
+from tests.support.chat_server import ChatServer
 
 
 async def test_a_new_chat_greets_with_names_filled_in(server: ChatServer) -> None:

@@ -53,6 +53,8 @@ class ScriptedModels:
     gate: asyncio.Event | None = None
     requests: list[GenerationRequest] = field(default_factory=list)
     aborted: int = 0
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def models(self) -> list[ModelInfo]:
         return [MODEL]
@@ -64,6 +66,7 @@ class ScriptedModels:
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
         self.requests.append(request)
+        self.began.set()
         pieces = self.script(request)
         try:
             for number, piece in enumerate(pieces):
@@ -75,6 +78,7 @@ class ScriptedModels:
                 yield Delta(piece)
         except (asyncio.CancelledError, GeneratorExit):
             self.aborted += 1
+            self.ended.set()
             raise
         usage = Usage(100, 40, len(pieces), 1.0, 2.0)
         yield Finish("stop", usage, MODEL.id, MODEL.provider)

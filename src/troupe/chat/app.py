@@ -21,6 +21,8 @@ from .answers import Answers, Models
 from .catalog import Catalog
 from .generations import Generations
 from .http import Api
+from .openai_api.asking import Asking
+from .openai_api.http import OpenAIApi
 from .outbox import INTERVAL_S
 from .prompting import Prompter
 from .service import Chats
@@ -61,6 +63,7 @@ class Service:
     turns: Turns
     answers: Answers
     generations: Generations
+    asking: Asking
     resources: tuple[Closable, ...]
 
 
@@ -74,9 +77,11 @@ def build(
     """Put the parts together. `resources` are opened in this order and closed in the other."""
     generations = Generations(store, settings.instance, settings.max_streams)
     chats = Chats(store, catalog, generations, WarmChats(store))
-    answers = Answers(catalog, generations, models, Prompter(), settings.default_model)
+    prompter = Prompter()
+    answers = Answers(catalog, generations, models, prompter, settings.default_model)
+    asking = Asking(catalog, models, prompter, settings.default_model)
     turns = Turns(chats, answers, settings.max_message_chars)
-    return Service(chats, turns, answers, generations, resources)
+    return Service(chats, turns, answers, generations, asking, resources)
 
 
 @asynccontextmanager
@@ -108,6 +113,7 @@ def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S)
     secret = settings.secret_key.get_secret_value()
     sockets = Sockets(service.turns, secret, settings.max_sockets, interval)
     api = Api(service.chats, service.turns, secret, interval)
+    openai = OpenAIApi(service.asking, service.generations)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -115,5 +121,6 @@ def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S)
             yield
 
     return Starlette(
-        routes=[WebSocketRoute(SOCKET_PATH, sockets), *api.routes()], lifespan=lifespan
+        routes=[WebSocketRoute(SOCKET_PATH, sockets), *api.routes(), *openai.routes()],
+        lifespan=lifespan,
     )

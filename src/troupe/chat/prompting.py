@@ -24,6 +24,7 @@ class Cast:
     version: CharacterVersion
     user_name: str
     persona: Persona | None
+    orders: str = ""  # what an API's caller adds to the definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _card(cast: Cast) -> str:
         f"You are {version.name}. {version.tagline}".strip(),
         version.description,
         version.definition,
+        cast.orders,
         f"Examples:\n{version.example_dialogues}" if version.example_dialogues else "",
         f"You are talking with {cast.user_name}. "
         f"{cast.persona.description if cast.persona else ''}".strip(),
@@ -122,3 +124,31 @@ def _tokens(
     for m in kept:
         ids += [t.special(f"<|{m.role}|>"), *t.encode(f"{m.name}\n"), *t.encode(m.text), end]
     return [*ids, t.special("<|char|>"), *t.encode(f"{name}\n"), *t.encode(partial)]
+
+
+def plain_completion(text: str, model: ModelInfo) -> Prompt:
+    """A text to go on with, and nothing around it."""
+    if model.chat_format is ChatFormat.MESSAGES:
+        return Prompt(None, [{"role": "user", "content": text}], (), None)
+    return Prompt([model.tokenizer.special("<bos>"), *model.tokenizer.encode(text)], None, (), None)
+
+
+def plain_chat(messages: Sequence[tuple[str, str | None, str]], model: ModelInfo) -> Prompt:
+    """Messages (role, name, text) in the model's own format, with no character's card."""
+    if model.chat_format is ChatFormat.MESSAGES:
+        given = [
+            {"role": role, "content": text, **({"name": name} if name else {})}
+            for role, name, text in messages
+        ]
+        return Prompt(None, given, (), None)
+    card = "\n".join(text for role, _, text in messages if role in ("system", "developer"))
+    said = [
+        ChatMessage("", "user" if role == "user" else "char", name or _NAMES[role], text)
+        for role, name, text in messages
+        if role in _NAMES
+    ]
+    partial = said.pop().text if said and said[-1].role == "char" else ""
+    return Prompt(_tokens(card, said, _NAMES["assistant"], model, partial), None, (), None)
+
+
+_NAMES = {"user": "User", "assistant": "Assistant"}

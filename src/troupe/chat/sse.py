@@ -36,7 +36,7 @@ class EventStream:
         outbox = Outbox(write, asyncio.get_running_loop(), self._interval)
         self._fill(outbox)
         end = asyncio.ensure_future(outbox.drained())
-        gone = asyncio.ensure_future(_gone(receive))
+        gone = asyncio.ensure_future(until_gone(receive))
         try:
             await asyncio.wait([end, gone], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -47,6 +47,7 @@ class EventStream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Wait until the reader leaves. The body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,0 +1,78 @@
+"""A chat service on a real port over a real database, and clients that speak its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.support.catalog import CatalogRows
+from tests.support.chat_client import ChatClient
+from tests.support.memory_store import MemoryStore
+from tests.support.scripted import ScriptedModels
+from tests.support.serving import serving
+from troupe import tokens
+from troupe.chat.app import UVICORN_OPTIONS, Service, assemble, build
+from troupe.chat.catalog_pg import PostgresCatalog
+from troupe.settings import Settings
+
+SECRET = "a secret of at least thirty-two bytes, for tests"
+
+
+@dataclass
+class ChatServer:
+    """The server under test."""
+
+    port: int
+    service: Service
+    models: ScriptedModels
+    rows: CatalogRows
+    settings: Settings
+    clients: list[ChatClient] = field(default_factory=list)
+
+    def user(self, name: str = "Ada", user_id: UUID | None = None) -> ChatClient:
+        """A person with a good token."""
+        user_id = user_id or uuid4()
+        token = tokens.sign(SECRET, user_id, name, guest=False)
+        client = ChatClient(self.port, user_id, token)
+        self.clients.append(client)
+        return client
+
+
+Start = Callable[..., AsyncIterator[ChatServer]]
+
+
+@pytest.fixture
+def chat_settings(database_url: str) -> Settings:
+    return Settings(secret_key=SECRET, database_url=database_url, max_message_chars=4000)
+
+
+@pytest.fixture
+def rows(database_url: str) -> CatalogRows:
+    rows = CatalogRows(database_url)
+    rows.create()
+    rows.character("mira")
+    return rows
+
+
+@pytest.fixture
+def models() -> ScriptedModels:
+    return ScriptedModels()
+
+
+@pytest.fixture
+async def server(
+    chat_settings: Settings, rows: CatalogRows, models: ScriptedModels
+) -> AsyncIterator[ChatServer]:
+    catalog = PostgresCatalog(rows.dsn)
+    service = build(chat_settings, MemoryStore(), catalog, models, (catalog,))
+    app = assemble(chat_settings, service)
+    async with serving(app, **UVICORN_OPTIONS) as port:
+        server = ChatServer(port, service, models, rows, chat_settings)
+        try:
+            yield server
+        finally:
+            for client in server.clients:
+                await client.close()
