@@ -11,14 +11,19 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from troupe.ops.postgres import running
+
 
 @pytest.fixture(scope="session")
-def postgres_server() -> str:
-    """DSN of a superuser on a real server: TROUPE_TEST_DATABASE_URL, or one started here."""
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DSN of a superuser on a real server: TROUPE_TEST_DATABASE_URL, or the embedded one, started
+    here (one for each worker process of pytest)."""
     given = os.environ.get("TROUPE_TEST_DATABASE_URL")
-    if not given:
-        pytest.fail("set TROUPE_TEST_DATABASE_URL")
-    return given
+    if given:
+        yield given
+        return
+    with running(tmp_path_factory.mktemp("postgres")) as server:
+        yield make_conninfo(server.dsn, dbname="postgres")
 
 
 @pytest.fixture
