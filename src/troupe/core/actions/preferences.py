@@ -1,0 +1,20 @@
+"""Changing what a user prefers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from troupe.core.models import Preferences, User
+
+from .audit import record
+
+
+def change(user: User, changes: Mapping[str, Any]) -> Preferences:
+    """Replace some preferences. `default_persona_id` must be of a persona of the user's own."""
+    with transaction.atomic():
+        found, _ = Preferences.objects.update_or_create(user=user, defaults=dict(changes))
+        record(user, "preferences.change", user.id, fields=sorted(changes))
+    return found
