@@ -12,6 +12,7 @@ from tests.engine.shapes import random_model, tiny_config
 from troupe.engine.config import FULL, ModelConfig
 from troupe.engine.errors import CheckpointError
 from troupe.engine.ref import Model
+from troupe.engine.weights import tensor_shapes
 
 CONFIGS = {
     "shared": tiny_config(),
@@ -80,8 +81,20 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no \*\.safetensors"):
         Model.load(tmp_path)
     save_file({"model.norm.weight": torch.ones(3)}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="no tensor model"):
+        Model.load(tmp_path)
+    state = random_model(tiny_config()).state_dict()
+    state["model.norm.weight"] = torch.ones(3)
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.norm\.weight has shape \(3,\)"):
         Model.load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"junk")
     with pytest.raises(CheckpointError, match="cannot be read"):
         Model.load(tmp_path)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_the_shapes_asked_of_a_file_are_the_model_s(config: ModelConfig) -> None:
+    state = Model(config).state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    assert tensor_shapes(config) == shapes

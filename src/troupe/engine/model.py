@@ -10,7 +10,7 @@ held to `ref.py` by tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from troupe.engine.arena import PAGE, SCRATCH_PAGE, Arena
 from troupe.engine.attention import View, attend, gather, view
 from troupe.engine.config import SLIDING, LayerType, ModelConfig
-from troupe.engine.errors import CheckpointError
-from troupe.engine.gemm import choose_order, linear, padded_rows
-from troupe.engine.ref import Model, load_weights, rope_table
+from troupe.engine.gemm import choose_order, padded_rows, product
+from troupe.engine.ref import rope_table
+from troupe.engine.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class _LayerWeights:
-    qkv: Tensor  # (H K [+ 2 G K], D)
+    # Matrices are stored input-first, and those of one input side by side.
+    qkv: Tensor  # (D, H K [+ 2 G K])
     qkv_scale: Tensor  # (H [+ 2 G], K): weights of the query and key norms, ones for the values
     out: Tensor
     gate_up: Tensor
@@ -66,15 +67,13 @@ class _Group:
 class StepModel:
     """A checkpoint ready to run on a CPU, float32. Not thread-safe: one worker calls it."""
 
-    def __init__(self, config: ModelConfig, weights: dict[str, Tensor]) -> None:
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
         self.config = config
-        try:
-            self._embed = weights["model.embed_tokens.weight"]
-            self._head = self._embed if config.tie_word_embeddings else weights["lm_head.weight"]
-            self._norm = weights["model.norm.weight"]
-            self._layers = [_pack(config, weights, i) for i in range(config.num_hidden_layers)]
-        except KeyError as error:
-            raise CheckpointError(f"the checkpoint has no tensor {error}") from error
+        self._embed = weights["model.embed_tokens.weight"]
+        head = self._embed if config.tie_word_embeddings else weights["lm_head.weight"]
+        self._head = head.t().contiguous()
+        self._norm = weights["model.norm.weight"]
+        self._layers = [_pack(config, weights, i) for i in range(config.num_hidden_layers)]
         matrices = [m for w in self._layers for m in (w.qkv, w.out, w.gate_up, w.down)]
         self._order = choose_order([*matrices, self._head])
         self._ropes = {
@@ -86,8 +85,8 @@ class StepModel:
     def load(cls, folder: Path) -> StepModel:
         """Read a Hugging Face folder. Raises `CheckpointError`."""
         config = ModelConfig.load(folder)
-        weights = load_weights(folder)
-        _check_shapes(config, weights, folder)
+        weights = Weights(folder)
+        weights.check(config)
         return cls(config, weights)
 
     @property
@@ -137,7 +136,7 @@ class StepModel:
             gathered: dict[int, Tensor] = {}
             for layer in range(config.first_shared_layer, config.num_hidden_layers):
                 x_MD = self._layer(layer, x_MD, ropes, groups, arena, None, gathered)
-        logits = linear(self._normed(x_MD, self._norm), self._head, self._order)[:rows]
+        logits = product(self._normed(x_MD, self._norm), self._head, self._order)[:rows]
         cap = config.final_logit_softcapping
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
@@ -157,7 +156,7 @@ class StepModel:
         kind, H = config.layer_types[layer], config.num_attention_heads
         cos, signed_sin = ropes[kind]
         M = x_MD.shape[0]
-        qkv = linear(self._normed(x_MD, w.before_attention), w.qkv, self._order)
+        qkv = product(self._normed(x_MD, w.before_attention), w.qkv, self._order)
         heads = qkv.view(M, -1, config.dim(layer))
         heads = _rms_norm(heads, w.qkv_scale, config.rms_norm_eps)
         turning = heads if slots is None else heads[:, : H + config.num_key_value_heads]
@@ -177,12 +176,12 @@ class StepModel:
             if slots is None:
                 gathered[source] = kv
             out[group.lo : group.hi] = attend(turned[group.lo : group.hi, :H], kv, seen)
-        attended = linear(out.view(M, -1), w.out, self._order)
+        attended = product(out.view(M, -1), w.out, self._order)
         x_MD = x_MD + self._normed(attended, w.after_attention)
-        gate_up = linear(self._normed(x_MD, w.before_mlp), w.gate_up, self._order)
+        gate_up = product(self._normed(x_MD, w.before_mlp), w.gate_up, self._order)
         gate, up = gate_up.chunk(2, dim=-1)
         inner = F.gelu(gate.contiguous(), approximate="tanh") * up
-        down = linear(inner, w.down, self._order)
+        down = product(inner, w.down, self._order)
         x_MD = x_MD + self._normed(down, w.after_mlp)
         return x_MD if w.scalar == 1.0 else x_MD * w.scalar
 
@@ -246,7 +245,7 @@ def _signed_rope(config: ModelConfig, layer: int) -> tuple[Tensor, Tensor]:
     return cos, sin
 
 
-def _pack(config: ModelConfig, weights: dict[str, Tensor], layer: int) -> _LayerWeights:
+def _pack(config: ModelConfig, weights: Mapping[str, Tensor], layer: int) -> _LayerWeights:
     def get(name: str) -> Tensor:
         return weights[f"model.layers.{layer}.{name}"]
 
@@ -256,13 +255,13 @@ def _pack(config: ModelConfig, weights: dict[str, Tensor], layer: int) -> _Layer
     if layer < config.first_shared_layer:
         matrices += [get("self_attn.k_proj.weight"), get("self_attn.v_proj.weight")]
         scales += [get("self_attn.k_norm.weight").expand(kv_heads, dim), torch.ones(kv_heads, dim)]
-    scalar = weights.get(f"model.layers.{layer}.layer_scalar")
+    scalar = weights.get(f"model.layers.{layer}.layer_scalar")  # absent is one
     return _LayerWeights(
-        qkv=torch.cat(matrices),
+        qkv=_beside(*matrices),
         qkv_scale=torch.cat(scales),
-        out=get("self_attn.o_proj.weight"),
-        gate_up=torch.cat([get("mlp.gate_proj.weight"), get("mlp.up_proj.weight")]),
-        down=get("mlp.down_proj.weight"),
+        out=_beside(get("self_attn.o_proj.weight")),
+        gate_up=_beside(get("mlp.gate_proj.weight"), get("mlp.up_proj.weight")),
+        down=_beside(get("mlp.down_proj.weight")),
         before_attention=get("input_layernorm.weight"),
         after_attention=get("post_attention_layernorm.weight"),
         before_mlp=get("pre_feedforward_layernorm.weight"),
@@ -271,17 +270,6 @@ def _pack(config: ModelConfig, weights: dict[str, Tensor], layer: int) -> _Layer
     )
 
 
-def _check_shapes(config: ModelConfig, weights: dict[str, Tensor], folder: Path) -> None:
-    """Compare every tensor's shape with the one that `config.json` asks for."""
-    with torch.device("meta"):
-        expected = Model(config).state_dict()
-    for name, tensor in expected.items():
-        if name not in weights:
-            if name.endswith("layer_scalar"):
-                continue
-            raise CheckpointError(f"{folder}: there is no tensor {name}")
-        if weights[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{folder}: {name} has shape {tuple(weights[name].shape)}, and config.json asks "
-                f"for {tuple(tensor.shape)}"
-            )
+def _beside(*matrices: Tensor) -> Tensor:
+    """Matrices `(outputs, D)` of one input as one `(D, all outputs)`."""
+    return torch.cat([matrix.t() for matrix in matrices], dim=1).contiguous()

@@ -14,12 +14,11 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from troupe.engine.config import SLIDING, LayerType, ModelConfig, Rope
-from troupe.engine.errors import CheckpointError
+from troupe.engine.weights import Weights
 
 RopeTable = tuple[Tensor, Tensor]
 
@@ -248,25 +247,8 @@ class Model(nn.Module):
         """Read a Hugging Face folder in float32. Raises `CheckpointError`."""
         config = ModelConfig.load(folder)
         model = cls(config)
-        weights = load_weights(folder)
-        if config.tie_word_embeddings:
-            weights.pop("lm_head.weight", None)
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(f"{folder}: weights do not fit config.json: {error}") from error
+        weights = Weights(folder)
+        weights.check(config)
+        state = model.state_dict()
+        model.load_state_dict({name: weights.get(name, state[name]) for name in state})
         return model.eval()
-
-
-def load_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the `*.safetensors` of a folder, float32. Raises `CheckpointError`."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder} has no *.safetensors file")
-    weights: dict[str, Tensor] = {}
-    for path in files:
-        try:
-            weights.update({name: t.float() for name, t in load_file(path).items()})
-        except Exception as error:  # safetensors raises its own bare types
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
-    return weights
