@@ -178,12 +178,14 @@ def test_as_root_programs_under_closed_folders_are_copied_once_to_where_they_run
     source = binaries.find()
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    shutil.copytree(source.folder.parent, closed / "programs", symlinks=True)
+    package = source.folder.parent.parent
+    shutil.copytree(source.folder.parent, closed / package.name / "pginstall", symlinks=True)
+    shutil.copytree(package.with_name(f"{package.name}.libs"), closed / f"{package.name}.libs")
     with tempfile.TemporaryDirectory(dir="/tmp") as shared:
         Path(shared).chmod(0o755)
         monkeypatch.setattr(binaries, "STAGED", Path(shared) / "troupe")
         for _ in range(2):
-            with running(tmp_path / "home", closed / "programs" / "bin") as server:
+            with running(tmp_path / "home", closed / package.name / "pginstall" / "bin") as server:
                 assert _value(server.dsn, "SELECT 1") == 1
                 assert server.embedded.launch.argv[0].startswith(shared)
         assert len(list((Path(shared) / "troupe").iterdir())) == 1

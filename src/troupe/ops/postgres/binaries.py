@@ -124,7 +124,8 @@ def reachable(binaries: Binaries, identity: Identity | None) -> Binaries:
     name = f"postgresql-{binaries.major}-{hashlib.sha256(mark.encode()).hexdigest()[:12]}"
     for parent in (STAGED, Path(tempfile.gettempdir()) / f"troupe-{os.geteuid()}-programs"):
         with suppress(OSError):
-            copy = Binaries(_staged(source, parent, name) / "bin", binaries.major)
+            target = _staged(source, parent, name)
+            copy = Binaries(target / source.parent.name / source.name / "bin", binaries.major)
             if _open_to(copy.folder / "postgres", identity):
                 return copy
     raise PostgresFailed(
@@ -144,12 +145,17 @@ def _staged(source: Path, parent: Path, name: str) -> Path:
     if target.is_dir():
         return target
     partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+    package = partial / source.parent.name
     try:
         for part in ("lib", "share"):
-            shutil.copytree(source / part, partial / part, symlinks=True)
-        (partial / "bin").mkdir()
+            shutil.copytree(source / part, package / source.name / part, symlinks=True)
+        (package / source.name / "bin").mkdir()
         for program in _NEEDED:
-            shutil.copy2(source / "bin" / program, partial / "bin" / program)
+            shutil.copy2(source / "bin" / program, package / source.name / "bin" / program)
+        # Where a wheel keeps shared libraries; its programs look for them by this relative way.
+        libraries = f"{source.parent.name}.libs"
+        if (source.parent.parent / libraries).is_dir():
+            shutil.copytree(source.parent.parent / libraries, partial / libraries)
         for path in (partial, *partial.rglob("*")):
             if not path.is_symlink():
                 runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
