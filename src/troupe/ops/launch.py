@@ -10,7 +10,8 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,25 +34,31 @@ class Identity:
 class Launch:
     """A program and how to start it.
 
-    `folder_fd` is a descriptor of the working folder, entered before privileges are dropped, so
-    that the folders above it need not be open to `identity`. `death_signal` is what the child gets
-    from the kernel when the thread that started it ends, even by SIGKILL (Linux only).
+    `folder` is entered before privileges are dropped, so that the folders above it need not be
+    open to `identity`. `death_signal` is what the child gets from the kernel when the thread that
+    started it ends, even by SIGKILL (Linux only).
     """
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
-    folder_fd: int | None = None
+    folder: Path | None = None
     identity: Identity | None = None
     death_signal: signal.Signals = signal.SIGTERM
 
-    def in_child(self) -> Callable[[], None]:
-        """What runs between fork and exec. Only system calls: no locks, no imports."""
+    @contextmanager
+    def in_child(self) -> Iterator[Callable[[], None]]:
+        """What to run between fork and exec; start the child inside the `with` block.
+
+        It makes system calls only: no locks, no imports.
+        """
         parent = os.getpid()
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        folder = os.open(self.folder, flags) if self.folder is not None else None
 
         def prepare() -> None:
             os.umask(0o077)
-            if self.folder_fd is not None:
-                os.fchdir(self.folder_fd)
+            if folder is not None:
+                os.fchdir(folder)
             if self.identity is not None:
                 os.setgroups([])
                 os.setgid(self.identity.gid)
@@ -62,7 +69,11 @@ class Launch:
                 if os.getppid() != parent:  # it died before we asked to be told
                     os._exit(1)
 
-        return prepare
+        try:
+            yield prepare
+        finally:
+            if folder is not None:
+                os.close(folder)
 
 
 def database_identity(folder: Path) -> Identity | None:

@@ -14,8 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +101,7 @@ def prepare(
             "log_destination=stderr",
         ],
         env=_environment(),
-        folder_fd=os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
+        folder=data,
         identity=identity,
         death_signal=signal.SIGINT,  # PostgreSQL's fast stop
     )
@@ -162,41 +161,27 @@ def _initialise(
     making = Path(tempfile.mkdtemp(prefix="making-", dir=folder))
     _make_folder(making, identity)
     inside = _as_seen_inside(making, identity)
-    with _opened(making) as fd:
-        _run(
-            [str(programs.folder / "initdb"), "-D", inside, f"--username={USER}", *_INITDB],
-            Launch([], _environment(), fd, identity),
-        )
-        settings = _CONFIGURATION + (_SINCE_18 if programs.major >= 18 else "")
-        with (making / "postgresql.conf").open("a", encoding="utf-8") as conf:
-            conf.write(settings)
-        _run(
-            [str(programs.folder / "postgres"), "--single", "-D", inside, "postgres"],
-            Launch([], _environment(), fd, identity),
-            f"CREATE DATABASE {DATABASE}\n",
-        )
+    how = Launch([], _environment(), making, identity)
+    _run([programs.folder / "initdb", "-D", inside, f"--username={USER}", *_INITDB], how)
+    settings = _CONFIGURATION + (_SINCE_18 if programs.major >= 18 else "")
+    with (making / "postgresql.conf").open("a", encoding="utf-8") as conf:
+        conf.write(settings)
+    single = [programs.folder / "postgres", "--single", "-D", inside, "postgres"]
+    _run(single, how, f"CREATE DATABASE {DATABASE}\n")
     making.rename(data)
 
 
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _run(argv: list[str], how: Launch, text: str = "") -> None:
-    done = subprocess.run(
-        argv,
-        check=False,
-        input=text,
-        capture_output=True,
-        text=True,
-        env=dict(how.env),
-        preexec_fn=how.in_child(),
-    )
+def _run(argv: Sequence[str | Path], how: Launch, text: str = "") -> None:
+    with how.in_child() as prepare_child:
+        done = subprocess.run(
+            argv,
+            check=False,
+            input=text,
+            capture_output=True,
+            text=True,
+            env=dict(how.env),
+            preexec_fn=prepare_child,
+        )
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
         raise PostgresFailed(

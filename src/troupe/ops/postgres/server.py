@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -24,7 +23,7 @@ class Server:
     def __init__(self, embedded: Embedded, log: Path) -> None:
         self.embedded = embedded
         self._log = log
-        with log.open("ab") as out:
+        with log.open("ab") as out, embedded.launch.in_child() as prepare_child:
             self._process = subprocess.Popen(
                 list(embedded.launch.argv),
                 env=dict(embedded.launch.env),
@@ -32,7 +31,7 @@ class Server:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                preexec_fn=embedded.launch.in_child(),  # noqa: PLW1509 - only system calls
+                preexec_fn=prepare_child,
             )
 
     @property
@@ -60,8 +59,6 @@ class Server:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait()
-        if self.embedded.launch.folder_fd is not None:
-            os.close(self.embedded.launch.folder_fd)
 
 
 @contextmanager
