@@ -162,16 +162,16 @@ def _initialise(
     _make_folder(making, identity)
     inside = _as_seen_inside(making, identity)
     how = Launch([], _environment(), making, identity)
-    _run([programs.folder / "initdb", "-D", inside, f"--username={USER}", *_INITDB], how)
+    _run([str(programs.folder / "initdb"), "-D", inside, f"--username={USER}", *_INITDB], how)
     settings = _CONFIGURATION + (_SINCE_18 if programs.major >= 18 else "")
     with (making / "postgresql.conf").open("a", encoding="utf-8") as conf:
         conf.write(settings)
-    single = [programs.folder / "postgres", "--single", "-D", inside, "postgres"]
+    single = [str(programs.folder / "postgres"), "--single", "-D", inside, "postgres"]
     _run(single, how, f"CREATE DATABASE {DATABASE}\n")
     making.rename(data)
 
 
-def _run(argv: Sequence[str | Path], how: Launch, text: str = "") -> None:
+def _run(argv: Sequence[str], how: Launch, text: str = "") -> None:
     with how.in_child() as prepare_child:
         done = subprocess.run(
             argv,

@@ -31,7 +31,7 @@ class Server:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                preexec_fn=prepare_child,
+                preexec_fn=prepare_child,  # noqa: PLW1509 - it makes system calls only
             )
 
     @property
