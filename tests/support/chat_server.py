@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -16,7 +16,6 @@ from tests.support.serving import serving
 from troupe import tokens
 from troupe.chat.app import UVICORN_OPTIONS, Service, assemble, build
 from troupe.chat.catalog_pg import PostgresCatalog
-from troupe.chat.socket import Sockets
 from troupe.settings import Settings
 
 SECRET = "a secret of at least thirty-two bytes, for tests"
@@ -31,7 +30,6 @@ class ChatServer:
     models: ScriptedModels
     rows: CatalogRows
     settings: Settings
-    sockets: Sockets
     clients: list[ChatClient] = field(default_factory=list)
 
     def user(self, name: str = "Ada", user_id: UUID | None = None) -> ChatClient:
@@ -41,6 +39,9 @@ class ChatServer:
         client = ChatClient(self.port, user_id, token)
         self.clients.append(client)
         return client
+
+
+Start = Callable[..., AsyncIterator[ChatServer]]
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def server(
     service = build(chat_settings, MemoryStore(), catalog, models, (catalog,))
     app = assemble(chat_settings, service)
     async with serving(app, **UVICORN_OPTIONS) as port:
-        server = ChatServer(port, service, models, rows, chat_settings, app.state.sockets)
+        server = ChatServer(port, service, models, rows, chat_settings)
         try:
             yield server
         finally:

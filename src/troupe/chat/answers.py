@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from troupe.gateway.errors import GatewayError
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
-from troupe.telemetry import request_id
 
 from .auth import Viewer
 from .catalog import Catalog
@@ -154,7 +153,7 @@ class Answers:
             token_ids=source.token_ids,
             messages=source.messages,
             stop=source.stop,
-            request_id=request_id.current.get() or generation.epoch,
+            request_id=generation.epoch,
         )
         async with aclosing(self.models.stream(request)) as events:
             async for event in events:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import structlog
+
 from troupe.gateway.errors import GatewayError
 from troupe.gateway.types import Finish
-from troupe.telemetry import logs
 
 from .generation import Generation
 from .store.types import State
 
-log = logs.get(__name__)
+log = structlog.get_logger(__name__)
 
 
 def ended(generation: Generation, finish: Finish | None) -> State:
