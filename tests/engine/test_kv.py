@@ -113,6 +113,14 @@ def test_pages_in_use_are_never_evicted() -> None:
     assert cache.lease("", [9] * 30, 30) is not None
 
 
+def test_a_prompt_that_needs_every_page_gives_up_a_partial_match_rather_than_wait() -> None:
+    cache = KVCache(1 + 4)
+    kept(cache, [*PROMPT[:20]])
+    lease = leased(cache, [*PROMPT[:18], 7, 8], 4 * PAGE)
+    assert lease.cached == PAGE
+    cache.check([lease])
+
+
 def test_a_grown_tail_replaces_the_shorter_one() -> None:
     cache = KVCache(20)
     kept(cache, PROMPT[:20])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from troupe.engine.arena import PAGE, SCRATCH_PAGE, Arena
+from troupe.engine.gemm import elementwise
 
 BLOCK = 128  # key positions
 PAGES_PER_BLOCK = BLOCK // PAGE
@@ -94,7 +95,7 @@ def _attend_head(queries_RHK: Tensor, keys: Tensor, values: Tensor, view: View) 
         repeated = queries_RHK.expand(N, R, H, K).reshape(N * R, H, K)
         scores = torch.bmm(repeated, keys_t).view(N, R, H, BLOCK)
     scores.masked_fill_(view.hidden, -torch.inf)
-    weights = scores.sub_(scores.amax(dim=(0, 3), keepdim=True)).exp_()
+    weights = elementwise(torch.exp, scores.sub_(scores.amax(dim=(0, 3), keepdim=True)))
     if view.one_sequence:
         parts = torch.empty(N, R, H, K)
         for n in range(N):

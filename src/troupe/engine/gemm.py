@@ -1,15 +1,17 @@
-"""Matrix products whose every row comes out the same, whatever rows stand beside it.
+"""Products and functions whose every row comes out the same, whatever rows stand beside it.
 
 Floating-point sums depend on their order, and a BLAS library may choose another order for another
 number of rows. A result that depended on batch-mates could not be cached and compared. So rows are
 padded to one of a few fixed counts, and each count is tried on this machine, with these weights,
 before it is used; where a machine fails the trial, rows go in tiles of one fixed size, or one by
-one. Called by `model.py`; knows nothing of layers.
+one. Functions such as `exp` differ in the last bit between torch's vector loop and the scalar loop
+that ends it, so they see whole vectors only. Called by `model.py` and `attention.py`; knows nothing
+of layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 import torch
@@ -18,6 +20,9 @@ from torch import Tensor
 TILE = 4
 BUCKETS = (4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 MAX_ROWS = BUCKETS[-1]
+
+VECTORS = 32  # elements that torch's vector loops take at a time, at most (two AVX-512 registers)
+_SERIAL = 16_384  # elements that torch never splits between threads (least of its grain sizes)
 
 
 class RowOrder(Enum):
@@ -40,6 +45,18 @@ def product(x_MK: Tensor, weight_KN: Tensor, order: RowOrder) -> Tensor:
         return torch.mm(x_MK, weight_KN)
     size = TILE if order is RowOrder.TILED else 1
     return torch.cat([torch.mm(tile, weight_KN) for tile in torch.split(x_MK, size)])
+
+
+def elementwise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`function` of each element of a contiguous tensor whose size is a multiple of `VECTORS`.
+
+    In pieces that no thread pool cuts: a cut could leave a scalar loop anywhere.
+    """
+    assert x.numel() % VECTORS == 0, "a scalar loop would end this"
+    if x.numel() <= _SERIAL:
+        return function(x)
+    pieces = [function(piece) for piece in torch.split(x.view(-1), _SERIAL)]
+    return torch.cat(pieces).view(x.shape)
 
 
 def choose_order(weights: Iterable[Tensor], buckets: tuple[int, ...] = BUCKETS) -> RowOrder:

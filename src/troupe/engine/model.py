@@ -21,7 +21,15 @@ from torch.nn import functional as F
 from troupe.engine.arena import PAGE, SCRATCH_PAGE, Arena
 from troupe.engine.attention import View, attend, gather, view
 from troupe.engine.config import SLIDING, LayerType, ModelConfig
-from troupe.engine.gemm import choose_order, padded_rows, product
+from troupe.engine.errors import CheckpointError
+from troupe.engine.gemm import (
+    BUCKETS,
+    VECTORS,
+    choose_order,
+    elementwise,
+    padded_rows,
+    product,
+)
 from troupe.engine.ref import rope_table
 from troupe.engine.weights import Weights
 
@@ -68,6 +76,7 @@ class StepModel:
     """A checkpoint ready to run on a CPU, float32. Not thread-safe: one worker calls it."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
+        _check_widths(config)
         self.config = config
         self._embed = weights["model.embed_tokens.weight"]
         head = self._embed if config.tie_word_embeddings else weights["lm_head.weight"]
@@ -136,9 +145,11 @@ class StepModel:
             gathered: dict[int, Tensor] = {}
             for layer in range(config.first_shared_layer, config.num_hidden_layers):
                 x_MD = self._layer(layer, x_MD, ropes, groups, arena, None, gathered)
-        logits = product(self._normed(x_MD, self._norm), self._head, self._order)[:rows]
+        logits = product(self._normed(x_MD, self._norm), self._head, self._order)
         cap = config.final_logit_softcapping
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+        if cap is not None:
+            logits = elementwise(torch.tanh, logits / cap) * cap
+        return logits[:rows]
 
     def _layer(
         self,
@@ -180,7 +191,7 @@ class StepModel:
         x_MD = x_MD + self._normed(attended, w.after_attention)
         gate_up = product(self._normed(x_MD, w.before_mlp), w.gate_up, self._order)
         gate, up = gate_up.chunk(2, dim=-1)
-        inner = F.gelu(gate.contiguous(), approximate="tanh") * up
+        inner = elementwise(_gelu, gate.contiguous()) * up
         down = product(inner, w.down, self._order)
         x_MD = x_MD + self._normed(down, w.after_mlp)
         return x_MD if w.scalar == 1.0 else x_MD * w.scalar
@@ -220,6 +231,21 @@ class StepModel:
             kind: (cos[index][:, None], sin[index][:, None])
             for kind, (cos, sin) in self._ropes.items()
         }
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _check_widths(config: ModelConfig) -> None:
+    """Rows come in fours at least, so widths of eights fill whole vectors (see `elementwise`)."""
+    least = VECTORS // BUCKETS[0]
+    widths = {"intermediate_size": config.intermediate_size}
+    if config.final_logit_softcapping is not None:
+        widths["vocab_size"] = config.vocab_size
+    for name, width in widths.items():
+        if width % least:
+            raise CheckpointError(f"{name} is {width}; this engine serves multiples of {least}")
 
 
 def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
