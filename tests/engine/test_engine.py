@@ -235,6 +235,18 @@ async def test_a_failing_step_ends_its_own_answers_only(
     await settled(engine)
 
 
+async def test_logits_that_are_no_numbers_fail_their_own_answer(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(StepModel, "step", lambda *_: torch.full((1, 512), torch.nan))
+        with pytest.raises(EngineStopped, match="could not be drawn"):
+            await answer(engine, request([2, 3], sampling=SamplingParams()))
+    ids, _, _ = await answer(engine, request([2, 3]))
+    assert len(ids) == 8
+    await settled(engine)
+
+
 async def test_closing_ends_what_runs_with_an_error(checkpoint: Path) -> None:
     engine = Engine(checkpoint, EngineOptions(kv_bytes=2**20))
     engine.start()

@@ -24,6 +24,7 @@ def draws(params: SamplingParams, prompt: tuple[int, ...] = (), count: int = 1) 
 
 def test_temperature_zero_takes_the_likeliest() -> None:
     assert draws(SamplingParams(temperature=0.0), count=3) == [3, 3, 3]
+    assert draws(SamplingParams(temperature=1e-300), count=3) == [3, 3, 3]
 
 
 def test_a_seed_repeats_its_draws() -> None:
@@ -71,7 +72,7 @@ def test_whatever_is_cut_a_distribution_remains(
     left = cut(row, SamplingParams(top_k=top_k, top_p=top_p, min_p=min_p))
     assert torch.isfinite(left).all()
     assert abs(float(left.sum()) - 1.0) < 1e-4
-    assert left[row.argmax()] > 0
+    assert row[left > 0].max() == row.max()  # one of the likeliest, where several are
 
 
 def test_bias_and_penalties_change_the_choice_and_not_the_logits() -> None:

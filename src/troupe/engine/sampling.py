@@ -17,11 +17,12 @@ from torch import Tensor
 from troupe.engine.errors import CheckpointError, InvalidRequest
 
 MAX_BIASES = 1024
+GREEDY_BELOW = 1e-4  # a lower temperature would divide logits into infinities
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """One request's wishes. Temperature 0 takes the likeliest token."""
+    """One request's wishes. A temperature under `GREEDY_BELOW` takes the likeliest token."""
 
     temperature: float = 1.0
     top_k: int = 0  # 0: no limit
@@ -96,7 +97,7 @@ class Sampler:
         """The next token. `logits_V` is float32 and left as it is."""
         params = self._params
         logits_V = self._adjusted(logits_V)
-        if params.temperature == 0.0:
+        if params.temperature < GREEDY_BELOW:
             token = int(logits_V.argmax())
         else:
             probabilities_V = cut(logits_V / params.temperature, params)

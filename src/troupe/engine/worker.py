@@ -192,7 +192,11 @@ class Worker:
             job.computed += piece.count
             if job.pending:
                 continue
-            self._draw(job, logits[row])
+            try:
+                self._draw(job, logits[row])
+            except Exception as error:  # logits that are no numbers, say: this answer's alone
+                log.exception("a token could not be drawn")
+                self._end(job, EngineStopped(f"a token could not be drawn: {error}"), "failed")
             row += 1
 
     def _draw(self, job: Generation, logits_V: torch.Tensor) -> None:
