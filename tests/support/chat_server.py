@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -16,6 +16,8 @@ from tests.support.serving import serving
 from troupe import tokens
 from troupe.chat.app import UVICORN_OPTIONS, Service, assemble, build
 from troupe.chat.catalog_pg import PostgresCatalog
+from troupe.chat.socket import Sockets
+from troupe.chat.store.types import MessageKey
 from troupe.settings import Settings
 
 SECRET = "a secret of at least thirty-two bytes, for tests"
@@ -30,7 +32,15 @@ class ChatServer:
     models: ScriptedModels
     rows: CatalogRows
     settings: Settings
+    sockets: Sockets
     clients: list[ChatClient] = field(default_factory=list)
+
+    async def stored_body(self, message: str) -> str:
+        """What the store itself has of a message."""
+        key = MessageKey.parse(message)
+        store = self.service.chats.store
+        turns = await store.path(key.chat_id, key.branch, before=key.seq + 1, limit=1)
+        return next(m.body for m in turns[0].candidates if m.key == key)
 
     def user(self, name: str = "Ada", user_id: UUID | None = None) -> ChatClient:
         """A person with a good token."""
@@ -39,9 +49,6 @@ class ChatServer:
         client = ChatClient(self.port, user_id, token)
         self.clients.append(client)
         return client
-
-
-Start = Callable[..., AsyncIterator[ChatServer]]
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ async def server(
     service = build(chat_settings, MemoryStore(), catalog, models, (catalog,))
     app = assemble(chat_settings, service)
     async with serving(app, **UVICORN_OPTIONS) as port:
-        server = ChatServer(port, service, models, rows, chat_settings)
+        server = ChatServer(port, service, models, rows, chat_settings, app.state.sockets)
         try:
             yield server
         finally:
