@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from troupe.gateway.errors import GatewayError
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
+from troupe.telemetry import request_id
 
 from .auth import Viewer
 from .catalog import Catalog
@@ -153,7 +154,7 @@ class Answers:
             token_ids=source.token_ids,
             messages=source.messages,
             stop=source.stop,
-            request_id=generation.epoch,
+            request_id=request_id.current.get() or generation.epoch,
         )
         async with aclosing(self.models.stream(request)) as events:
             async for event in events:

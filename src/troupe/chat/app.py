@@ -7,6 +7,7 @@ in its lifespan and settles what runs when it ends.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from troupe.settings import Settings
+from troupe.telemetry.health import Readiness
 
 from .answers import Answers, Models
 from .catalog import Catalog
@@ -66,6 +68,22 @@ class Service:
     asking: Asking
     resources: tuple[Closable, ...]
 
+    def readiness(self) -> Readiness:
+        """What has to answer for chats to go on: the database, and a model that is ready."""
+        readiness = Readiness()
+        readiness.add("chat database", self._database)
+        readiness.add("models", self._models)
+        return readiness
+
+    async def _database(self) -> None:
+        await self.chats.store.inbox("user:nobody", limit=1)
+
+    async def _models(self) -> str | None:
+        offered = await self.answers.models.models()
+        if any(model.ready for model in offered):
+            return None
+        return "; ".join(model.why_not for model in offered) or "no model is on offer"
+
 
 def build(
     settings: Settings,
@@ -84,6 +102,14 @@ def build(
     return Service(chats, turns, answers, generations, asking, resources)
 
 
+def calm_collector() -> None:
+    """Collect cyclic garbage less often. What lives long here (sockets, chats) is many and makes
+    no cycles; a full collection over it stops every stream for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[None]:
     """Open the service, keep its periodic work going, and settle all at the end."""
@@ -92,6 +118,7 @@ async def running(service: Service) -> AsyncIterator[None]:
             await resource.open()
             stack.push_async_callback(resource.close)
         await service.generations.recover()
+        calm_collector()
         tasks = [
             asyncio.create_task(service.generations.keep_checkpointing()),
             asyncio.create_task(service.generations.keep_alive()),
@@ -120,7 +147,8 @@ def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S)
         async with running(service):
             yield
 
-    return Starlette(
-        routes=[WebSocketRoute(SOCKET_PATH, sockets), *api.routes(), *openai.routes()],
-        lifespan=lifespan,
-    )
+    routes = [WebSocketRoute(SOCKET_PATH, sockets), *api.routes(), *openai.routes()]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.readiness = service.readiness()
+    app.state.sockets = sockets
+    return app

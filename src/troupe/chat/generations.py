@@ -15,9 +15,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-import structlog
-
 from troupe.gateway.types import Delta, Finish
+from troupe.telemetry import logs, traces
 
 from .errors import Busy, Overloaded
 from .generation import Generation
@@ -27,7 +26,7 @@ from .store.base import ChatStore
 from .store.errors import ChatNotFound
 from .store.types import LiveGeneration, MessageKey, State
 
-log = structlog.get_logger(__name__)
+log = logs.get(__name__)
 
 Source = Callable[[Generation], AsyncGenerator[Delta | Finish, None]]
 Settled = Callable[[Generation, State], None]
@@ -200,7 +199,8 @@ class Generations:
         self, slot: Slot, generation: Generation, source: Source, settled: Settled
     ) -> None:
         try:
-            state = await self._produce(generation, source)
+            with traces.span("chat.generation", message=generation.id, model=generation.model):
+                state = await self._produce(generation, source)
             await self._settle(generation, state)
             settled(generation, state)
         finally:

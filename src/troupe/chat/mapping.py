@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import structlog
-
 from troupe.gateway.errors import GatewayError
+from troupe.telemetry import logs
 
 from .errors import BadFrame, ChatError, Internal, ModelUnavailable, NotFound, StateConflict
 from .store.errors import BadText, ChatNotFound, Conflict, MessageNotFound, StoreUnavailable
 
-log = structlog.get_logger(__name__)
+log = logs.get(__name__)
 
 
 def chat_error(error: Exception) -> ChatError:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
-
 from troupe.gateway.errors import GatewayError
 from troupe.gateway.types import Finish
+from troupe.telemetry import logs
 
 from .generation import Generation
 from .store.types import State
 
-log = structlog.get_logger(__name__)
+log = logs.get(__name__)
 
 
 def ended(generation: Generation, finish: Finish | None) -> State:

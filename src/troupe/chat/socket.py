@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
-import structlog
 from starlette.types import Receive, Scope, Send
+
+from troupe.telemetry import logs, request_id, traces
 
 from . import frames
 from .auth import Viewer, viewer_of
@@ -25,7 +26,7 @@ from .outbox import Outbox, Overflow
 from .store.types import MessageKey
 from .turns import ANYONE, Begun, Turns
 
-log = structlog.get_logger(__name__)
+log = logs.get(__name__)
 
 HELLO_WITHIN_S = 10.0
 BAD_FRAMES = 3
@@ -126,7 +127,8 @@ class Connection:
                 raise TooMany(retry_after=1.0)
             if self.viewer is None and not isinstance(frame, frames.Hello):
                 raise Unauthorized("Say hello first, with a chat token.")
-            await HANDLERS[type(frame)](self, frame)
+            with request_id.bound(), traces.span("chat.frame", type=frame.type):
+                await HANDLERS[type(frame)](self, frame)
         except ChatError as error:
             self._refused(error, frame_id)
         except Exception as error:

@@ -7,6 +7,7 @@ through `setup`. It may not import models: they exist only after it ran.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 
 import django
@@ -45,6 +46,7 @@ def setup(settings: Settings) -> None:
     _given = settings
     os.environ["DJANGO_SETTINGS_MODULE"] = "troupe.core.django_settings"
     django.setup()
+    logging.getLogger("django.request").setLevel(logging.ERROR)  # refusals are in our own log
     atexit.register(close)
 
 

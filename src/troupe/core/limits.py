@@ -35,6 +35,7 @@ IMPORTED_TEXT = 600_000  # all texts of one version together
 
 SLUG = 80
 QUERY = 200
+CURSOR = 2_000
 PAGE = 100
 PAGE_DEFAULT = 24
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import orjson
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,13 +25,14 @@ from troupe.chat.limits import Bucket
 from troupe.chat.metrics import REFUSED, SENDS
 from troupe.chat.sse import HEADERS, until_gone
 from troupe.gateway.types import Delta, Finish, GenerationRequest
+from troupe.telemetry import logs, request_id
 
 from .answering import DONE, Shape
 from .asking import Asking
 from .errors import SERVER, OpenAIError, bad_key, no_model, openai_error, too_many
 from .schemas import Body, ChatBody, CompletionBody, parse
 
-log = structlog.get_logger(__name__)
+log = logs.get(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 REQUESTS_PER_SECOND = 20.0
@@ -101,7 +101,7 @@ class OpenAIApi:
 
     async def _answer(self, owner: ApiKey, body: Body) -> ASGIApp:
         answer_id = uuid4()
-        request = await self.asking.request(owner, body, answer_id.hex)
+        request = await self.asking.request(owner, body, request_id.current.get() or answer_id.hex)
         shape = Shape(isinstance(body, ChatBody), answer_id.hex, int(time.time()), body.model)
         SENDS.labels("api").inc()
         options = body.stream_options

@@ -11,14 +11,13 @@ from dataclasses import fields, replace
 
 from troupe.core import limits, media, text
 from troupe.core.cards import Card, CardTooLarge, Spec, parse, to_charx, to_json, to_png
-from troupe.core.cards.charx import MAGIC as ZIP
 from troupe.core.cards.limits import Limits
-from troupe.core.cards.png import SIGNATURE as PNG
 from troupe.core.content import Content
-from troupe.core.models import Character, CharacterVersion, User, Visibility
+from troupe.core.models import Character, CharacterVersion, ImportedCard, User, Visibility
 
 from . import characters
 
+_CHARX = (b"PK\x03\x04", b"\xff\xd8\xff")  # a zip file, or one behind a JPEG
 _LONGEST = {
     "name": limits.IMPORTED_NAME,
     "greeting": limits.IMPORTED_GREETING,
@@ -37,10 +36,8 @@ def import_card(owner: User, data: bytes, visibility: Visibility, most_bytes: in
     content = content_of(card)
     if card.avatar is not None:
         content = replace(content, avatar=media.keep_avatar(card.avatar))
-    zipped = ZIP in data and not data.startswith(PNG) and card.avatar is not data
-    carried = zipped and not data.lstrip().startswith(b"{")
-    card_file = media.keep_card_file(data) if carried else ""
-    return characters.create(owner, content, visibility, card.raw, card_file)
+    file = media.keep_card_file(data) if data.startswith(_CHARX) else ""
+    return characters.create(owner, content, visibility, ImportedCard(text=card.raw, file=file))
 
 
 def content_of(card: Card) -> Content:
@@ -61,11 +58,13 @@ def card_of(version: CharacterVersion) -> Card:
     """The version as a card: the one it was imported from, with what was edited since."""
     now = characters.content_of(version)
     shared = [field.name for field in fields(Content) if field.name != "avatar"]
-    if not version.card:
+    if version.imported is None:
         return Card(**{name: getattr(now, name) for name in shared}, creator="Troupe")
-    card = parse(version.card.encode())
+    card = parse(version.imported.text.encode())
     then = content_of(card)
-    edited = {name: getattr(now, name) for name in shared if _differ(now, then, name)}
+    edited = {
+        name: value for name in shared if (value := getattr(now, name)) != getattr(then, name)
+    }
     return replace(card, **edited)
 
 
@@ -81,12 +80,9 @@ def export_png(version: CharacterVersion) -> bytes:
 
 def export_charx(version: CharacterVersion) -> bytes:
     """The card as CHARX, with the other entries of the file it was imported from."""
-    original = media.read_card_file(version.card_file) if version.card_file else None
+    file = version.imported.file if version.imported is not None else ""
+    original = media.read_card_file(file) if file else None
     return to_charx(card_of(version), media.png_of(version.avatar), original)
-
-
-def _differ(now: Content, then: Content, name: str) -> bool:
-    return bool(getattr(now, name) != getattr(then, name))
 
 
 def _check(card: Card) -> None:

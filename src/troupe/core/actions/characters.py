@@ -14,7 +14,7 @@ from django.utils import timezone
 from troupe.core import limits, text
 from troupe.core.content import Content
 from troupe.core.errors import AccountNeeded, Conflict, NotFound
-from troupe.core.models import Character, CharacterVersion, User, Visibility
+from troupe.core.models import Character, CharacterVersion, ImportedCard, User, Visibility
 
 from .audit import record
 
@@ -26,11 +26,10 @@ def create(
     owner: User,
     content: Content,
     visibility: Visibility,
-    card: str = "",
-    card_file: str = "",
+    imported: ImportedCard | None = None,
     slug: str = "",
 ) -> Character:
-    """A character with its first version. `card` and `card_file` are as in `CharacterVersion`.
+    """A character with its first version. `imported` is a card not yet saved.
 
     Raises `AccountNeeded` for a guest who would publish, `Conflict` at the limit on their number.
     """
@@ -41,7 +40,9 @@ def create(
         try:
             with transaction.atomic():
                 _check_number(owner)
-                _publish(character, content, 1, card, card_file)
+                if imported is not None:
+                    imported.save(force_insert=True)
+                _publish(character, content, 1, imported)
                 record(owner, "character.create", character.id, slug=wanted)
         except IntegrityError:
             continue  # somebody took the slug between the look and the write
@@ -73,7 +74,7 @@ def change(
             character.save(update_fields=["visibility", "updated_at"])
         if new != content:
             number = current.number + 1
-            _publish(character, new, number, current.card, current.card_file)
+            _publish(character, new, number, current.imported)
             record(actor, "character.publish", character.id, version=number)
     return character
 
@@ -122,7 +123,7 @@ def _locked(character: Character) -> Character:
 
 
 def _publish(
-    character: Character, content: Content, number: int, card: str, card_file: str
+    character: Character, content: Content, number: int, imported: ImportedCard | None
 ) -> None:
     """Write a version and make it the current one, within the caller's transaction."""
     character.name = content.name
@@ -135,7 +136,7 @@ def _publish(
     if number == 1:
         character.save(force_insert=True)
     version = CharacterVersion(
-        character=character, number=number, card=card, card_file=card_file, **content.values()
+        character=character, number=number, imported=imported, **content.values()
     )
     version.save(force_insert=True)
     character.current = version

@@ -51,9 +51,17 @@ class Api(NinjaAPI):
         for path in document["paths"].values():
             for operation in path.values():
                 operation["responses"]["default"] = error
+                _drop_form_defaults(operation)
         schema = views.ErrorView.model_json_schema(ref_template=_ref("{model}"))
         document["components"]["schemas"] |= schema.pop("$defs") | {"ErrorView": schema}
         return document
+
+
+def _drop_form_defaults(operation: dict[str, Any]) -> None:
+    """What a form may leave out is optional to clients, as it is in JSON bodies."""
+    for kind in operation.get("requestBody", {}).get("content", {}).values():
+        for field in kind["schema"].get("properties", {}).values():
+            field.pop("default", None)
 
 
 def _ref(model: str) -> str:
@@ -70,7 +78,7 @@ def make() -> Api:
         renderer=Renderer(),
         urls_namespace="api",
     )
-    for module in (session, characters, cards, personas, preferences, keys):
+    for module in (session, cards, characters, personas, preferences, keys):
         # /characters/import must be found before /characters/{slug}
         api.add_router("", module.router)
     for error in problems.HANDLED:

@@ -1,13 +1,17 @@
-"""The JSON bodies that the API takes. In a PATCH, a field that is left out stays as it is."""
+"""The JSON bodies and queries that the API takes.
+
+In a PATCH, a field that is left out stays as it is.
+"""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from troupe.core import limits
 from troupe.core.models import Theme, Visibility
+from troupe.core.search import Sort
 
 from . import fields
 from .fields import Body
@@ -33,6 +37,18 @@ class PasswordChange(Body):
 
     old: fields.Password
     new: fields.Password
+
+
+class CharacterQuery(BaseModel):
+    """Which characters, in which order, and from where on."""
+
+    model_config = ConfigDict(extra="forbid")
+    q: fields.Query = Field("", description="Words that its texts hold, or a name.")
+    tag: fields.Query = Field("", description="A tag that it has.")
+    owner: fields.Query = Field("", description="Whose; `me` for the viewer's own.")
+    sort: Sort = Field(Sort.RECENT, description="The order.")
+    cursor: fields.Cursor = Field("", description="`next` of the page before.")
+    limit: int = Field(limits.PAGE_DEFAULT, ge=1, le=limits.PAGE)
 
 
 class CharacterNew(Body):

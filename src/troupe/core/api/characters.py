@@ -9,12 +9,12 @@ from ninja import File, Path, Query, Router
 from ninja.files import UploadedFile
 from ninja.responses import Status
 
-from troupe.core import limits, media, popularity, search, throttle
+from troupe.core import media, popularity, search, throttle
 from troupe.core.actions import characters
 from troupe.core.content import Content
 from troupe.core.models import Visibility
 
-from . import asking, bodies, fields, views
+from . import asking, bodies, views
 
 router = Router(tags=["characters"])
 Slug = Annotated[str, Path(description="The character's address.", max_length=200)]
@@ -22,16 +22,10 @@ Slug = Annotated[str, Path(description="The character's address.", max_length=20
 
 @router.get("/characters", operation_id="list_characters", response=views.CharacterPage)
 def list_characters(
-    request: HttpRequest,
-    q: Annotated[fields.Query, Query(description="Words that its texts hold, or a name.")] = "",
-    tag: Annotated[fields.Query, Query(description="A tag that it has.")] = "",
-    owner: Annotated[fields.Query, Query(description="Whose; `me` for the viewer's own.")] = "",
-    sort: Annotated[search.Sort, Query(description="The order.")] = search.Sort.RECENT,
-    cursor: Annotated[str, Query(description="`next` of a page before.", max_length=2000)] = "",
-    limit: Annotated[int, Query(ge=1, le=limits.PAGE)] = limits.PAGE_DEFAULT,
+    request: HttpRequest, query: Query[bodies.CharacterQuery]
 ) -> views.CharacterPage:
     """Public characters, a page at a time; of the viewer's own also the others."""
-    wanted = search.Wanted(q, tag, owner, sort, cursor, limit)
+    wanted = search.Wanted(**query.model_dump())
     found, following = search.page(wanted, asking.viewer(request))
     return views.CharacterPage(items=[views.card(each) for each in found], next=following)
 

@@ -40,6 +40,7 @@ PersonaName = Annotated[str, _trimmed(1, limits.PERSONA_NAME), Plain]
 PersonaText = Annotated[str, StringConstraints(max_length=limits.PERSONA_DESCRIPTION), Plain]
 ModelName = Annotated[str, _trimmed(0, limits.MODEL_NAME), Plain]
 KeyName = Annotated[str, _trimmed(1, limits.KEY_NAME), Plain]
+Cursor = Annotated[str, StringConstraints(max_length=limits.CURSOR), Plain]
 Query = Annotated[str, StringConstraints(max_length=limits.QUERY), Plain]
 
 

@@ -2,7 +2,7 @@
 
 from .accounts import User
 from .audit import AuditEntry
-from .characters import Character, CharacterVersion, Visibility
+from .characters import Character, CharacterVersion, ImportedCard, Visibility
 from .keys import ApiKey
 from .personas import Persona
 from .preferences import Preferences, Theme
@@ -12,6 +12,7 @@ __all__ = [
     "AuditEntry",
     "Character",
     "CharacterVersion",
+    "ImportedCard",
     "Persona",
     "Preferences",
     "Theme",

@@ -65,12 +65,24 @@ class Character(models.Model):
         return self.slug
 
 
-class CharacterVersion(models.Model):
-    """A character as it was published once. Saving one again is refused.
+class ImportedCard(models.Model):
+    """The card that a character came from. Every version of the character points at it.
 
-    `card` is the JSON text of the card that it was imported from, as it stood; `card_file` names
-    the imported CHARX file, whose other entries an export carries over.
+    `text` is its JSON as it stood; `file` names the CHARX file, if it was one, whose other entries
+    an export carries over.
     """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    text = models.TextField()
+    file = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"card {self.id}"
+
+
+class CharacterVersion(models.Model):
+    """A character as it was published once. Saving one again is refused."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     character = models.ForeignKey(Character, on_delete=models.CASCADE, related_name="versions")
@@ -84,8 +96,9 @@ class CharacterVersion(models.Model):
     example_dialogues = models.TextField(blank=True)
     tags = models.JSONField(default=list)
     avatar = models.CharField(max_length=200, blank=True)
-    card = models.TextField(blank=True)
-    card_file = models.CharField(max_length=200, blank=True)
+    imported = models.ForeignKey(
+        ImportedCard, null=True, on_delete=models.RESTRICT, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,0 +1,164 @@
+"""How many sockets and streams one `web` process holds.
+
+`python -m bench.chat`: (1) memory of an idle WebSocket, over 10,000 of them; (2) the delay of a
+chunk from the provider to the client's socket, 2,000 chats at 20 chunks a second, with coalescing
+off (every chunk its own frame: the hardest case) and as it is by default (eight frames a second
+for each stream). Server and client run in processes of their own, each on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import httpx
+import psutil
+import uvloop
+from bench.chat_client import Client
+from bench.chat_server import SECRET
+
+from troupe import tokens
+
+WARM_SOCKETS = 500
+SKIP_S = 2.0  # the first seconds of a run, in which the streams begin
+
+
+@dataclass(frozen=True)
+class Server:
+    """The process under load."""
+
+    port: int
+    process: psutil.Process
+
+    @property
+    def resident_kb(self) -> float:
+        """Resident memory in kB (1,000 bytes)."""
+        return float(self.process.memory_info().rss) / 1000
+
+
+@contextlib.contextmanager
+def serving(interval: float, rate: float, seconds: float) -> Iterator[Server]:
+    """A server on the first core; the caller's process moves to the others."""
+    command = [sys.executable, "-m", "bench.chat_server"]
+    command += ["--interval", str(interval), "--rate", str(rate), "--seconds", str(seconds)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(child.pid, {cores[0]})
+        if len(cores) > 1:
+            os.sched_setaffinity(0, set(cores[1:]))
+        assert child.stdout is not None
+        yield Server(int(child.stdout.readline()), psutil.Process(child.pid))
+    finally:
+        os.sched_setaffinity(0, set(cores))
+        child.kill()
+        child.wait()
+
+
+async def connect(port: int, count: int, delays: array[float], user: UUID) -> list[Client]:
+    """So many sockets that said hello."""
+    hello = {"type": "hello", "v": 1, "token": tokens.sign(SECRET, user, "Ada", guest=False)}
+    payload = json.dumps(hello).encode()
+    loop = asyncio.get_running_loop()
+    clients: list[Client] = []
+    for _ in range(count):
+        _, client = await loop.create_connection(lambda: Client(loop, delays), "127.0.0.1", port)
+        await client.ready
+        client.say(payload)
+        clients.append(client)
+    return clients
+
+
+async def idle(server: Server, count: int) -> float:
+    """kB of the server's memory for each idle socket."""
+    delays = array("d")
+    warm = await connect(server.port, WARM_SOCKETS, delays, uuid4())
+    await asyncio.sleep(1.0)
+    before = server.resident_kb
+    clients = await connect(server.port, count, delays, uuid4())
+    await asyncio.sleep(2.0)
+    after = server.resident_kb
+    for client in warm + clients:
+        assert client.transport is not None
+        client.transport.abort()
+    return (after - before) / count
+
+
+async def stream(server: Server, chats: int, seconds: float) -> dict[str, float]:
+    """Delays in ms over all chunks but those of the first seconds, and the processor's share."""
+    user = uuid4()
+    token = tokens.sign(SECRET, user, "Ada", guest=False)
+    ids = await make_chats(server.port, chats, token)
+    delays = array("d")
+    clients = await connect(server.port, chats, delays, user)
+    for client, chat in zip(clients, ids, strict=True):
+        send = {"type": "send", "id": "1", "chat": str(chat), "branch": 0}
+        client.say(json.dumps({**send, "client_id": "c", "text": "Hi"}).encode())
+    await asyncio.gather(*(client.accepted for client in clients))
+    await asyncio.sleep(SKIP_S)
+    del delays[:]
+    frames = sum(client.frames for client in clients)
+    used = server.process.cpu_times()
+    began = time.monotonic()
+    await asyncio.sleep(seconds - 2 * SKIP_S)
+    took = time.monotonic() - began
+    now = server.process.cpu_times()
+    measured = sorted(delays)
+    busy = (now.user + now.system - used.user - used.system) / took
+    return {
+        "chunks_per_s": len(measured) / took,
+        "frames_per_s": (sum(client.frames for client in clients) - frames) / took,
+        "p50_ms": 1000 * statistics.median(measured),
+        "p99_ms": 1000 * measured[int(0.99 * len(measured))],
+        "max_ms": 1000 * measured[-1],
+        "server_core": busy,
+    }
+
+
+async def make_chats(port: int, count: int, token: str) -> list[UUID]:
+    """Chats of one person."""
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"http://127.0.0.1:{port}/chat/v1/chats"
+    async with httpx.AsyncClient(headers=headers) as http:
+        posts = (http.post(url, json={"character": "mira"}) for _ in range(count))
+        return [UUID((await post).json()["id"]) for post in posts]
+
+
+def with_open_files() -> None:
+    """As many open files as this user may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> None:
+    """Run all and write bench/results/chat.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sockets", type=int, default=10_000)
+    parser.add_argument("--chats", type=int, default=2_000)
+    parser.add_argument("--rate", type=float, default=20.0, help="chunks a second for each chat")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    with_open_files()
+    if options.sockets:
+        with serving(0.125, 1, 1) as server:
+            socket_kb = uvloop.run(idle(server, options.sockets))
+        print(f"{socket_kb:.1f} kB a socket")
+    for interval in (0.0,):
+        with serving(interval, options.rate, options.seconds) as server:
+            print(interval, uvloop.run(stream(server, options.chats, options.seconds)))
+
+
+if __name__ == "__main__":
+    main()
