@@ -52,7 +52,8 @@ def setup(settings: Settings) -> None:
 
 def close() -> None:
     """Close the pool of database connections; the next query opens it again."""
-    for connection in connections.all(initialized_only=True):
-        connection.close()
+    for connection in connections.all():
+        if connection.connection is not None:
+            connection.close()
         if hasattr(connection, "close_pool"):
             connection.close_pool()

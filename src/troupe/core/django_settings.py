@@ -98,6 +98,7 @@ PASSWORD_HASHERS = [
 ]
 SILENCED_SYSTEM_CHECKS = ["auth.E003"]  # the name is unique by an index over lower(name)
 
+SESSION_ENGINE = "troupe.core.sessions"
 SESSION_COOKIE_NAME = "troupe_session"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True

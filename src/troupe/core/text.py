@@ -38,7 +38,7 @@ def slug_of(name: str) -> str:
 
 def tags_of(values: Iterable[str]) -> list[str]:
     """Tags as they are kept: NFC, lower case, one space between words, each once, in order."""
-    tags = (" ".join(unicodedata.normalize("NFC", value).lower().split()) for value in values)
+    tags = (" ".join(unicodedata.normalize("NFC", value.lower()).split()) for value in values)
     return list(dict.fromkeys(tag for tag in tags if tag))
 
 

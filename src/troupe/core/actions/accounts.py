@@ -79,8 +79,8 @@ def change_password(request: HttpRequest, user: User, old: str, new: str) -> Non
     _set_password(user, new, "new")
     with transaction.atomic():
         user.save(update_fields=["password"])
+        update_session_auth_hash(request, user)
         record(user, "user.password", user.id)
-    update_session_auth_hash(request, user)
 
 
 def check_password(request: HttpRequest, name: str, password: str) -> User:
@@ -93,16 +93,18 @@ def check_password(request: HttpRequest, name: str, password: str) -> User:
 
 def sign_in(request: HttpRequest, user: User) -> None:
     """Begin a session of this user's in the browser that asks."""
-    login(request, user, backend=_BACKEND)
-    record(user, "session.start", user.id)
+    with transaction.atomic():
+        login(request, user, backend=_BACKEND)
+        record(user, "session.start", user.id)
 
 
 def sign_out(request: HttpRequest) -> None:
     """End the session of the browser that asks."""
     user = request.user
-    logout(request)
-    if isinstance(user, User):
-        record(user, "session.end", user.id)
+    with transaction.atomic():
+        logout(request)
+        if isinstance(user, User):
+            record(user, "session.end", user.id)
 
 
 def _check_name(name: str) -> None:

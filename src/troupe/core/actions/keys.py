@@ -39,10 +39,17 @@ def keep(user: User, name: str, secret: str) -> ApiKey:
             raise Conflict(
                 f"You have {limits.KEYS_A_USER} keys, which is the most; revoke one first."
             )
-        key = ApiKey(user=user, name=name, sha256=digest, prefix=secret[:7], last4=secret[-4:])
+        key = ApiKey(user=user, name=name, sha256=digest, **_shown(secret))
         key.save(force_insert=True)
         record(user, "key.create", key.id)
     return key
+
+
+def _shown(secret: str) -> dict[str, str]:
+    """What of a key may be shown later: the ends of a long one, the first letters of a short."""
+    if len(secret) < 24:
+        return {"prefix": secret[: len(secret) // 4], "last4": ""}
+    return {"prefix": secret[:7], "last4": secret[-4:]}
 
 
 def revoke(key: ApiKey, by: User) -> None:

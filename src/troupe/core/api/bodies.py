@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from troupe.core import limits
 from troupe.core.models import Theme, Visibility
@@ -42,7 +42,6 @@ class PasswordChange(Body):
 class CharacterQuery(BaseModel):
     """Which characters, in which order, and from where on."""
 
-    model_config = ConfigDict(extra="forbid")
     q: fields.Query = Field("", description="Words that its texts hold, or a name.")
     tag: fields.Query = Field("", description="A tag that it has.")
     owner: fields.Query = Field("", description="Whose; `me` for the viewer's own.")

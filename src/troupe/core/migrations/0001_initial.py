@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=100)),
                 ("sha256", models.CharField(max_length=64, unique=True)),
                 ("prefix", models.CharField(max_length=16)),
-                ("last4", models.CharField(max_length=4)),
+                ("last4", models.CharField(blank=True, max_length=4)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -19,7 +19,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=limits.KEY_NAME)
     sha256 = models.CharField(max_length=64, unique=True)
     prefix = models.CharField(max_length=16)
-    last4 = models.CharField(max_length=4)
+    last4 = models.CharField(max_length=4, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
