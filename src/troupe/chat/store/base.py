@@ -69,9 +69,9 @@ class ChatStore(Protocol):
         self, message: Message, generation: LiveGeneration | None = None
     ) -> MessageKey:
         """Add a candidate to an existing turn: `message.key.alt` is ignored, the next free one is
-        taken, also for `generation`, which is recorded in the same commit. It becomes the chosen
-        one if the turn is the last of its own branch and no other branch hangs on it differently;
-        else the caller forks with `fork_alt`."""
+        taken, also for `generation`, which is recorded in the same commit. With `message.chosen`
+        it becomes the chosen one if the turn is the last of its own branch and no other branch
+        hangs further down; else the caller forks with `fork_alt`."""
         ...
 
     async def next_seq(self, chat_id: UUID, branch: int) -> int:
@@ -85,7 +85,8 @@ class ChatStore(Protocol):
 
     async def settle(self, key: MessageKey, state: State, body: str, meta: dict[str, Any]) -> None:
         """End an answer: final state, body and meta, its live generation removed, the inboxes of
-        its members told."""
+        its members told. One that had ended before stays as it is; only INTERRUPTED, which is a
+        guess of others, gives way to what the owner says."""
         ...
 
     async def reopen(self, key: MessageKey, generation: LiveGeneration) -> Message:
@@ -93,7 +94,8 @@ class ChatStore(Protocol):
         ...
 
     async def choose(self, key: MessageKey) -> None:
-        """Choose another candidate of a branch's last turn; `Conflict` if turns follow."""
+        """Choose another candidate of a branch's last turn; `Conflict` if turns follow, there or
+        on a branch that would show another candidate by it."""
         ...
 
     async def fork(self, chat_id: UUID, parent: int, fork_seq: int, fork_alt: int) -> Branch:
@@ -106,7 +108,8 @@ class ChatStore(Protocol):
         ...
 
     async def erase_turn(self, chat_id: UUID, branch: int, seq: int) -> None:
-        """Delete a turn for good: every candidate's body is overwritten, sealed ones included."""
+        """Delete a turn for good: every candidate's body is overwritten, sealed ones included.
+        Its number stays taken."""
         ...
 
     async def rename(self, chat_id: UUID, title: str) -> None: ...
@@ -126,7 +129,7 @@ class ChatStore(Protocol):
     async def inbox(
         self, speaker: str, before: datetime | None = None, limit: int = 50
     ) -> list[InboxEntry]:
-        """A speaker's chats, most recently active first."""
+        """A user's chats, most recently active first. Characters have no such list."""
         ...
 
     async def generation(self, key: MessageKey) -> LiveGeneration | None:
