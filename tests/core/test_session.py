@@ -7,6 +7,8 @@ from collections.abc import Callable
 from http.cookies import SimpleCookie
 from uuid import UUID
 
+import psycopg
+
 from tests.support.core import PASSWORD, Browser, error_of, in_database
 from troupe import tokens
 from troupe.settings import Settings
@@ -155,6 +157,37 @@ async def test_the_chat_token_says_who_asks(browser: Browsers, core_settings: Se
     assert token.guest
     assert token.name == "Guest"
     assert token.expires_at == answer["expires_at"] > time.time()
+
+
+async def test_a_session_in_use_is_renewed_once_a_day(
+    browser: Browsers, core_database: str
+) -> None:
+    guest = browser()
+    await guest.session("/guest")
+    with psycopg.connect(core_database, autocommit=True) as connection:
+
+        def end() -> object:
+            return connection.execute("SELECT expire_date FROM django_session").fetchone()
+
+        first = end()
+        await guest.post("/chat-token")
+        assert end() == first, "not twice on the same day"
+
+        def forget_the_day() -> None:
+            from importlib import import_module
+
+            from django.conf import settings
+
+            key = guest.http.cookies[settings.SESSION_COOKIE_NAME]
+            session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+            session["renewed"] = "2000-01-01"
+            session.save()
+
+        await in_database(forget_the_day)
+        before = end()
+        await guest.post("/chat-token")
+        assert end() != before
+        assert (await guest.get("/session"))["user"]["id"] == guest.user["id"]
 
 
 async def test_a_disabled_user_is_signed_out(browser: Browsers) -> None:

@@ -108,7 +108,7 @@ def _visible(wanted: Wanted, viewer: User | None) -> QuerySet[Character]:
     if wanted.owner and viewer is not None and wanted.owner.lower() == viewer.name.lower():
         return found.filter(owner=viewer)
     if wanted.owner:
-        found = found.filter(owner__name__iexact=wanted.owner)
+        found = found.filter(owner=User.objects.named(wanted.owner)[:1])
     return found.filter(visibility=Visibility.PUBLIC)
 
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from troupe.core import text
 from troupe.core.errors import Conflict, Invalid, WrongPassword
@@ -19,6 +20,7 @@ from troupe.core.models import User
 from .audit import record
 
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
+_RENEWED = "renewed"  # the day on which the session's end was last set
 _GUEST_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -95,7 +97,14 @@ def sign_in(request: HttpRequest, user: User) -> None:
     """Begin a session of this user's in the browser that asks."""
     with transaction.atomic():
         login(request, user, backend=_BACKEND)
+        request.session[_RENEWED] = _today()
         record(user, "session.start", user.id)
+
+
+def renew_session(request: HttpRequest) -> None:
+    """Let a session that is in use last longer; written once a day, however often it is asked."""
+    if request.session.get(_RENEWED) != _today():
+        request.session[_RENEWED] = _today()
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -105,6 +114,10 @@ def sign_out(request: HttpRequest) -> None:
         logout(request)
         if isinstance(user, User):
             record(user, "session.end", user.id)
+
+
+def _today() -> str:
+    return timezone.now().date().isoformat()
 
 
 def _check_name(name: str) -> None:

@@ -96,8 +96,9 @@ def change_password(request: HttpRequest, body: bodies.PasswordChange) -> views.
     auth=asking.SignedIn(),
 )
 def make_chat_token(request: HttpRequest) -> views.ChatTokenView:
-    """A short-lived token that tells the chat service who the user is."""
+    """A short-lived token that tells the chat service who the user is. Keeps the session alive."""
     user = asking.user(request)
+    accounts.renew_session(request)
     now = time.time()
     token = tokens.sign(settings.SECRET_KEY, user.id, user.display_name, user.guest, now)
     return views.ChatTokenView(token=token, expires_at=int(now) + tokens.LIFETIME_S)

@@ -15,9 +15,13 @@ from troupe.core import limits
 class UserManager(BaseUserManager["User"]):
     """Finds users by name, whatever its case."""
 
+    def named(self, name: str) -> models.QuerySet[User]:
+        """The user of this name, or none; answered from the index."""
+        return self.alias(name_lower=Lower("name")).filter(name_lower=Lower(models.Value(name)))
+
     def get_by_natural_key(self, username: str | None) -> User:
         """The user of this name. Raises `User.DoesNotExist`."""
-        return self.annotate(name_lower=Lower("name")).get(name_lower=(username or "").lower())
+        return self.named(username or "").get()
 
     def create_superuser(self, name: str, password: str | None = None, **fields: Any) -> User:
         """For Django's own command; bootstrap makes the first administrator."""
