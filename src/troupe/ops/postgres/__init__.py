@@ -4,7 +4,7 @@
 `running` does both for tests and benchmarks.
 """
 
-from troupe.ops.postgres.embedded import Embedded, prepare, status
+from troupe.ops.postgres.embedded import Embedded, address, prepare, status
 from troupe.ops.postgres.server import Server, running
 
-__all__ = ["Embedded", "Server", "prepare", "running", "status"]
+__all__ = ["Embedded", "Server", "address", "prepare", "running", "status"]

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from troupe.ops.errors import PostgresFailed, PostgresMissing
+from troupe.ops.errors import DatabaseError, PostgresFailed, PostgresMissing
 from troupe.ops.launch import Identity
 
 MINIMUM = 15
@@ -41,6 +41,19 @@ class Binaries:
 
     folder: Path
     major: int
+
+
+def major_of(data: Path) -> int | None:
+    """The version that made a data folder, or None where there is none. Raises `DatabaseError`."""
+    try:
+        return int((data / "PG_VERSION").read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DatabaseError(
+            f"{data} is not a PostgreSQL data folder that can be read: {error}",
+            "Move it away to begin anew, or restore it from a backup",
+        ) from error
 
 
 def find(given: Path | None = None, major: int | None = None) -> Binaries:

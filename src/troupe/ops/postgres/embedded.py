@@ -74,7 +74,7 @@ def prepare(
     data, sockets = folder / "data", folder / "socket"
     _make_folder(folder, identity)
     _make_folder(sockets, identity)
-    programs = binaries.find(given, _major_of(data))
+    programs = binaries.find(given, binaries.major_of(data))
     programs = binaries.reachable(programs, identity)
     if data.exists():
         leftovers.clear(data, report)
@@ -105,26 +105,19 @@ def prepare(
         identity=identity,
         death_signal=signal.SIGINT,  # PostgreSQL's fast stop
     )
-    host = _short(sockets)
-    return Embedded(data, launch, f"host={host} port=5432 user={USER} dbname={DATABASE}")
+    return Embedded(data, launch, address(folder))
+
+
+def address(folder: Path) -> str:
+    """The DSN of the server over this folder, whether it runs or not."""
+    host = str(_short(folder / "socket")).replace("\\", "\\\\").replace("'", "\\'")
+    return f"host='{host}' port=5432 user={USER} dbname={DATABASE}"
 
 
 def status(embedded: Embedded, pid: int) -> str:
     """`starting`, `ready` or `stopping`, as the server of this process id says."""
     said = leftovers.read(embedded.data)
     return said.status if said is not None and said.pid == pid else "starting"
-
-
-def _major_of(data: Path) -> int | None:
-    try:
-        return int((data / "PG_VERSION").read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise DatabaseError(
-            f"{data} is not a PostgreSQL data folder that can be read: {error}",
-            "Move it away to begin anew, or restore it from a backup",
-        ) from error
 
 
 def _make_folder(folder: Path, identity: Identity | None) -> None:

@@ -1,0 +1,134 @@
+"""What `troupe up` says: a line of progress while it starts, one page, then only what matters.
+
+On a terminal the progress is one moving line; elsewhere every change is a plain line.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console as RichConsole
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from troupe.ops.home import Home
+from troupe.ops.secrets import ADMIN_PASSWORD, AdminPassword
+from troupe.ops.supervisor import Event
+from troupe.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the one page shows."""
+
+    settings: Settings
+    home: Home
+    admin: AdminPassword
+    first_start: bool
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, in order."""
+        return [
+            ("Open", self.settings.url),
+            ("Admin", f"{self.settings.url}/admin/ as `admin`, {self._password()}"),
+            ("API", f"{self.settings.url}/v1 (OpenAI-compatible; keys under Settings)"),
+            ("Data", str(self.home.root)),
+            ("Logs", str(self.home.logs)),
+            ("Stop", "Ctrl-C"),
+        ]
+
+    def _password(self) -> str:
+        kept = self.home.secrets / ADMIN_PASSWORD
+        if self.admin.fresh:
+            return f"password {self.admin.value} (shown once; kept in {kept})"
+        if self.settings.admin_password is not None:
+            return "with the password of TROUPE_ADMIN_PASSWORD at the first start"
+        return f"first password in {kept}"
+
+
+class Console:
+    """Tells people what happens, on standard output."""
+
+    def __init__(self, rich: RichConsole | None = None) -> None:
+        self._rich = rich or RichConsole(highlight=False)
+        self._began = time.monotonic()
+        self._progress: dict[str, str] = {}
+        self._status: Status | None = None
+        self._shown = False
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Show progress until the page is shown."""
+        if self._rich.is_terminal:
+            self._status = self._rich.status("starting")
+            self._status.start()
+        try:
+            yield
+        finally:
+            self._end_progress()
+
+    def tell(self, event: Event) -> None:
+        """Something happened to a process."""
+        self._progress[event.child] = f"{event.kind} {event.detail}".strip()
+        if event.kind == "died" or (self._status is None and self._worth_a_line(event)):
+            self._line(event)
+        if self._status is not None:
+            busy = [
+                f"[bold]{name}[/] {said}"
+                for name, said in self._progress.items()
+                if not said.startswith("ready")
+            ]
+            self._status.update(" · ".join(busy) or "starting")
+
+    def show(self, page: Page, trouble: dict[str, str]) -> None:
+        """The page, once all that should be ready is."""
+        self._end_progress()
+        self._shown = True
+        took = time.monotonic() - self._began
+        if self._rich.is_terminal:
+            table = Table.grid(padding=(0, 3))
+            table.add_column(style="dim")
+            table.add_column(overflow="fold")
+            for name, value in page.rows():
+                table.add_row(name, Text(value))
+            title = Text(f"Troupe is running (after {took:.1f} s)", "bold")
+            self._rich.print(Panel(table, title=title, title_align="left", expand=False))
+        else:
+            self._plain(f"Troupe is running (after {took:.1f} s)")
+            for name, value in page.rows():
+                self._plain(f"  {name:<6} {value}")
+        for name, said in trouble.items():
+            self._plain(f"{name} does not come up, and is tried again: {said}")
+
+    def _worth_a_line(self, event: Event) -> bool:
+        """Without a moving line: the start and the stop of each, and every death."""
+        return not (self._shown and event.kind in ("starting", "waiting"))
+
+    def _line(self, event: Event) -> None:
+        detail = f": {event.detail}" if event.detail else ""
+        self._plain(f"{time.strftime('%H:%M:%S')} {event.child} {event.kind}{detail}")
+
+    def _plain(self, text: str) -> None:
+        if self._rich.is_terminal:
+            self._rich.print(Text(text))
+        else:
+            print(text, file=self._rich.file, flush=True)
+
+    def _end_progress(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def say(error: BaseException) -> None:
+    """One clear line on standard error."""
+    print(f"error: {error}", file=sys.stderr, flush=True)

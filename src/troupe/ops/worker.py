@@ -1,0 +1,137 @@
+"""The worker process: jobs that nobody waits for, each in its own time.
+
+A job that fails is logged, counted and tried again in its next turn; the others go on. Called by
+`troupe serve worker`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.applications import Starlette
+
+from troupe.settings import Settings
+from troupe.telemetry import health, logs, traces
+from troupe.telemetry.request_id import bound
+
+RUNS = Counter(
+    "troupe_worker_runs_total", "Runs of a job, by outcome: ok, failed.", ["job", "outcome"]
+)
+SECONDS = Histogram(
+    "troupe_worker_seconds",
+    "Time of one run of a job.",
+    ["job"],
+    buckets=(0.01, 0.05, 0.25, 1, 5, 30, 120, 600),
+)
+LAST_OK = Gauge(
+    "troupe_worker_last_ok_seconds", "When a job last succeeded, in Unix seconds.", ["job"]
+)
+DONE = Counter(
+    "troupe_worker_items_total", "Things that a job did, such as segments written.", ["job"]
+)
+
+_log = logs.get("troupe.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do every `every_s` seconds; `run` gives how many things it did."""
+
+    name: str
+    every_s: float
+    run: Callable[[], Awaitable[int]]
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    readiness = health.Readiness()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with _jobs(settings, readiness) as jobs, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(repeat(job)) for job in jobs]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    app = Starlette(routes=health.routes(readiness), lifespan=lifespan)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=settings.worker_port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    await server.serve()
+    if not server.started:
+        raise SystemExit(3)  # the log says why
+
+
+async def repeat(job: Job, first_after_s: float | None = None) -> None:
+    """Run a job again and again, counting from the end of a run to the beginning of the next."""
+    await asyncio.sleep(min(job.every_s, 5.0) if first_after_s is None else first_after_s)
+    while True:
+        await run_once(job)
+        await asyncio.sleep(job.every_s)
+
+
+async def run_once(job: Job) -> None:
+    """One run, with its log line, its metrics and its span."""
+    began = time.monotonic()
+    with bound(), traces.span(f"job {job.name}"):
+        try:
+            done = await job.run()
+        except Exception:
+            RUNS.labels(job.name, "failed").inc()
+            _log.exception("job failed", job=job.name)
+            return
+        finally:
+            SECONDS.labels(job.name).observe(time.monotonic() - began)
+        RUNS.labels(job.name, "ok").inc()
+        LAST_OK.labels(job.name).set(time.time())
+        DONE.labels(job.name).inc(done)
+        if done:
+            _log.info("job done", job=job.name, did=done)
+
+
+@asynccontextmanager
+async def _jobs(settings: Settings, readiness: health.Readiness) -> AsyncIterator[Sequence[Job]]:
+    """The jobs of all tiers, and what they need open."""
+    from troupe.chat.store.postgres import PostgresStore
+
+    dsn = settings.chat_database_url or settings.database_url
+    assert dsn is not None
+    store = PostgresStore(dsn)
+    await store.open()
+    try:
+        yield [
+            Job("seal", 30.0, store.seal),
+            Job("sessions", 24 * 3600.0, lambda: _apart(_clear_sessions, settings)),
+        ]
+    finally:
+        await store.close()
+
+
+async def _apart(work: Callable[[Settings], None], settings: Settings) -> int:
+    """Do it in a process that ends with it, so that the worker never holds Django in memory."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        await asyncio.get_running_loop().run_in_executor(pool, work, settings)
+    return 0
+
+
+def _clear_sessions(settings: Settings) -> None:
+    from troupe.core.jobs import clear_expired_sessions
+
+    clear_expired_sessions(settings)
