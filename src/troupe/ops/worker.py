@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 import uvicorn
 from prometheus_client import Counter, Gauge, Histogram
@@ -37,6 +38,8 @@ LAST_OK = Gauge(
 DONE = Counter(
     "troupe_worker_items_total", "Things that a job did, such as segments written.", ["job"]
 )
+
+OWNER_GONE_S = 60.0  # a process that wrote answers and is not heard of for so long is gone
 
 _log = logs.get("troupe.worker")
 
@@ -112,15 +115,21 @@ async def _jobs(settings: Settings, readiness: health.Readiness) -> AsyncIterato
 
     dsn = settings.chat_database_url or settings.database_url
     assert dsn is not None
-    store = PostgresStore(dsn)
-    await store.open()
-    try:
+    async with PostgresStore(dsn, max_connections=2) as store:
+
+        async def check_store() -> str | None:
+            await store.inbox("nobody", limit=1)
+            return None
+
+        async def recover() -> int:
+            return await store.recover("worker", uuid4().hex, OWNER_GONE_S)
+
+        readiness.add("chat database", check_store)
         yield [
+            Job("recover", 20.0, recover),
             Job("seal", 30.0, store.seal),
             Job("sessions", 24 * 3600.0, lambda: _apart(_clear_sessions, settings)),
         ]
-    finally:
-        await store.close()
 
 
 async def _apart(work: Callable[[Settings], None], settings: Settings) -> int:

@@ -150,11 +150,11 @@ class Supervisor:
         """Ask whether the child is ready, saying now and then why it is not."""
         if state.spec.once:
             return
-        began = said = time.monotonic()
+        began, said = time.monotonic(), ""
         while (why_not := await state.spec.ready(process.pid)) is not None:
             now = time.monotonic()
-            if now - said >= _SAY_AFTER_S:
-                said = now
+            if now - began >= _SAY_AFTER_S and why_not != said:
+                said = why_not
                 self._tell(Event(state.spec.name, "waiting", why_not))
             await asyncio.sleep(_ASK_EVERY_S if now - began < 10 else _ASK_SLOWLY_S)
         self._set_ready(state)
