@@ -5,6 +5,7 @@ import { Tabs } from "radix-ui";
 import { useState, type SyntheticEvent } from "react";
 import { ApiError, sentence } from "../lib/errors";
 import { Button } from "../ui/Button";
+import { useTitle } from "../lib/useTitle";
 import { TextField } from "../ui/Field";
 import { Wordmark } from "../ui/Wordmark";
 import { register, signIn, useUser } from "./session";
@@ -14,7 +15,11 @@ const tab =
 
 export function SignInPage() {
   const user = useUser();
-  const guest = user?.guest === true;
+  useTitle("Sign in");
+  return user === undefined ? null : <Entry guest={user?.guest === true} />;
+}
+
+function Entry({ guest }: { guest: boolean }) {
   return (
     <main className="mx-auto flex w-full max-w-sm flex-col gap-8 px-6 py-16">
       <Link to="/" className="self-start" aria-label="Troupe, home">

@@ -24,7 +24,7 @@ export function CharacterPage() {
   useTitle(data?.name);
   if (data !== undefined) return <Loaded key={data.slug} character={data} />;
   if (error instanceof ApiError && error.status === 404) return <NotFoundPage what="character" />;
-  if (error !== null) return <Failed error={error} onRetry={() => void refetch()} />;
+  if (error !== null) return <Failed page error={error} onRetry={() => void refetch()} />;
   return <PageSkeleton />;
 }
 

@@ -41,7 +41,7 @@ export function ChatPage() {
   if (error instanceof ApiError && error.status === 401) return <SignedOut />;
   if (error !== null) {
     const again = () => void Promise.all([view.refetch(), first.refetch()]);
-    return <Failed error={error} onRetry={again} />;
+    return <Failed page error={error} onRetry={again} />;
   }
   return <ChatSkeleton />;
 }
@@ -94,6 +94,7 @@ function lastBody(room: Room | undefined): string {
 function SignedOut() {
   return (
     <Empty
+      page
       title="This chat belongs to an account"
       body="Sign in as who began it to go on."
       action={

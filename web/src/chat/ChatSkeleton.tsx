@@ -11,7 +11,7 @@ export function ChatSkeleton() {
           <Skeleton className="h-3 w-20" />
         </div>
       </div>
-      <div className="mx-auto flex w-full max-w-3xl flex-1 flex-col gap-8 px-4 py-8 md:px-8">
+      <div className="mx-auto flex w-full max-w-[44rem] flex-1 flex-col gap-8 px-4 py-8 md:px-8">
         <div className="flex flex-col gap-3">
           <Skeleton className="h-4 w-24" />
           <Skeleton className="h-4 w-full" />

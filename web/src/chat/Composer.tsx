@@ -39,7 +39,7 @@ export function Composer({ chat, name }: { chat: string; name: string }) {
   return (
     <div className="bg-paper shrink-0 px-3 pb-[max(0.5rem,env(safe-area-inset-bottom))] md:px-8">
       <form
-        className="border-line bg-raised focus-within:border-edge mx-auto flex max-w-3xl items-end gap-2 rounded-xl border p-1.5 pl-4 transition-colors"
+        className="border-line bg-raised focus-within:border-edge mx-auto flex max-w-[42rem] items-end gap-2 rounded-xl border p-1.5 pl-4 transition-colors"
         onSubmit={(event) => {
           event.preventDefault();
           send();
@@ -88,7 +88,7 @@ export function Composer({ chat, name }: { chat: string; name: string }) {
           </button>
         )}
       </form>
-      <p className="text-muted mx-auto flex max-w-3xl justify-center gap-2 pt-2 text-center text-xs">
+      <p className="text-muted mx-auto flex max-w-[42rem] justify-center gap-2 pt-2 text-center text-xs">
         <span>You are talking with an AI. What it says is made up.</span>
         {most !== null && length > most * SHOW_COUNT_FROM && (
           <span role={over ? "alert" : undefined} className={over ? "text-danger" : ""}>

@@ -10,7 +10,7 @@ export function LetterRow({ letter }: { letter: Letter }) {
   const status = useLive((live) => live.status);
   const refused = letter.refused;
   return (
-    <div className="mx-auto flex w-full max-w-3xl flex-col items-end px-4 pb-6 md:px-8">
+    <div className="mx-auto flex w-full max-w-[44rem] flex-col items-end px-4 pb-6 md:px-8">
       <article
         aria-label="Your message, on its way"
         data-testid="letter"

@@ -1,4 +1,5 @@
 /** One turn: a bubble for the person, open text for the character. */
+import clsx from "clsx";
 import { useQuery } from "@tanstack/react-query";
 import { memo, useState } from "react";
 import type { Message, Turn } from "../api/types";
@@ -33,7 +34,9 @@ export const TurnRow = memo(function TurnRow({ chat, branch, turn, last, only }:
   const mine = message.speaker.startsWith("user:");
   const edit = () => setEditing(true);
   return (
-    <div className="mx-auto w-full max-w-3xl px-4 pb-6 md:px-8">
+    <div
+      className={clsx("mx-auto w-full max-w-[44rem] px-4 md:px-8", mine || last ? "pb-6" : "pb-3")}
+    >
       {editing ? (
         <EditBox
           message={message}

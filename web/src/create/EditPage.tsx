@@ -22,7 +22,7 @@ export function EditPage() {
   if (data !== undefined || (error instanceof ApiError && error.status === 404)) {
     return <NotFoundPage what="character of yours" />;
   }
-  if (error !== null) return <Failed error={error} onRetry={() => void refetch()} />;
+  if (error !== null) return <Failed page error={error} onRetry={() => void refetch()} />;
   return <Skeleton className="m-8 h-96" />;
 }
 

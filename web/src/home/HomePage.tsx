@@ -51,7 +51,7 @@ export function HomePage() {
       {!searching && <Continue />}
       <section aria-labelledby="characters" className="mt-8">
         <div className="mb-4 flex flex-col gap-4">
-          <h1 id="characters" className="text-xl font-semibold">
+          <h1 id="characters" className="font-serif text-2xl font-semibold">
             {searching ? "Characters" : "Who would you like to talk with?"}
           </h1>
           <Tags chosen={tag} mine={mine === true} canMine={user != null} />

@@ -83,8 +83,8 @@ export function CommandPalette({ onClose }: { onClose: () => void }) {
                 }}
               >
                 <Avatar name={card.name} src={card.avatar} className="size-8 rounded-sm" />
-                <span className="font-medium">{card.name}</span>
-                <span className="text-muted min-w-0 truncate">{card.tagline}</span>
+                <span className="shrink-0 font-medium">{card.name}</span>
+                <span className="text-muted min-w-0 flex-1 truncate">{card.tagline}</span>
               </Command.Item>
             ))}
           </Command.Group>

@@ -8,6 +8,7 @@ export function NotFoundPage({ what = "page" }: { what?: string }) {
   return (
     <main className="flex min-h-[60dvh] items-center">
       <Empty
+        page
         title={`There is no such ${what}`}
         body="It may have been deleted, it may be private, or the address has a typo."
         action={
@@ -27,6 +28,7 @@ export function RouteFailed({ error }: { error: unknown }) {
   return (
     <main role="alert" className="flex min-h-[60dvh] items-center">
       <Empty
+        page
         title="This screen broke"
         body="Your messages are kept. Reload the page to go on."
         action={

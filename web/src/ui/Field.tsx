@@ -1,9 +1,10 @@
 /** Labelled fields with help, errors and, where there is a limit, a count. */
 import clsx from "clsx";
+import { ChevronDown } from "lucide-react";
 import { useId, type ComponentProps, type ReactNode } from "react";
 
 const control =
-  "w-full rounded-md border border-line bg-raised px-3 text-base text-ink transition hover:border-edge focus-visible:border-accent aria-invalid:border-danger";
+  "w-full rounded-md border border-line bg-raised px-3 text-base text-ink transition hover:border-edge focus-visible:border-accent focus-visible:outline-offset-[-1px] aria-invalid:border-danger";
 
 interface FrameProps {
   label: string;
@@ -114,14 +115,21 @@ export function SelectField({
   const ids = useIds({ hint, error });
   return (
     <Frame label={label} hint={hint} error={error} ids={ids}>
-      <select
-        {...rest}
-        id={ids.id}
-        aria-describedby={ids.described}
-        className={clsx(control, "h-11 pr-8", className)}
-      >
-        {children}
-      </select>
+      <span className="relative block">
+        <select
+          {...rest}
+          id={ids.id}
+          aria-describedby={ids.described}
+          className={clsx(control, "h-11 appearance-none truncate pr-10", className)}
+        >
+          {children}
+        </select>
+        <ChevronDown
+          size={18}
+          aria-hidden
+          className="text-muted pointer-events-none absolute top-1/2 right-3 -translate-y-1/2"
+        />
+      </span>
     </Frame>
   );
 }

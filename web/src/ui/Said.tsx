@@ -37,8 +37,8 @@ export const Said = memo(function Said({
 
 function Picture({ src, alt }: { src: string; alt: string }) {
   const [wanted, setWanted] = useState(false);
-  const ours = src.startsWith("/media/");
-  if (ours || wanted) {
+  const address = URL.parse(src, window.location.href);
+  if (isOurs(address) || wanted) {
     return (
       <img
         src={src}
@@ -55,15 +55,12 @@ function Picture({ src, alt }: { src: string; alt: string }) {
       onClick={() => setWanted(true)}
       className="border-line text-muted hover:text-ink my-1 inline-block rounded-md border px-3 py-2 text-left font-sans text-sm"
     >
-      Show the picture {alt === "" ? "" : `“${alt}” `}from {hostOf(src)}
+      Show the picture {alt === "" ? "" : `“${alt}” `}from {address?.host ?? "another place"}
     </button>
   );
 }
 
-function hostOf(address: string): string {
-  try {
-    return new URL(address, window.location.href).host;
-  } catch {
-    return "another place";
-  }
+/** Whether it is a portrait or picture that our own server keeps. */
+function isOurs(address: URL | null): boolean {
+  return address?.origin === window.location.origin && address.pathname.startsWith("/media/");
 }

@@ -7,13 +7,16 @@ interface StateProps {
   title: string;
   body: string;
   action?: ReactNode;
+  /** It is the page's whole content: its title is the page's. */
+  page?: boolean;
 }
 
 /** Says what to do, and offers it. */
-export function Empty({ title, body, action }: StateProps) {
+export function Empty({ title, body, action, page }: StateProps) {
+  const Title = page === true ? "h1" : "h2";
   return (
     <div className="mx-auto flex max-w-md flex-col items-center gap-3 px-6 py-16 text-center">
-      <h2 className="font-serif text-xl">{title}</h2>
+      <Title className="font-serif text-xl">{title}</Title>
       <p className="text-muted">{body}</p>
       {action !== undefined && (
         <div className="mt-3 flex flex-wrap justify-center gap-2">{action}</div>
@@ -26,13 +29,15 @@ interface FailedProps {
   error: unknown;
   title?: string;
   onRetry?: () => void;
+  page?: boolean;
 }
 
 /** What happened, and a way on. */
-export function Failed({ error, title = "That did not load", onRetry }: FailedProps) {
+export function Failed({ error, title = "That did not load", onRetry, page }: FailedProps) {
   return (
     <div role="alert">
       <Empty
+        page={page ?? false}
         title={title}
         body={sentence(error)}
         action={onRetry && <Button onClick={onRetry}>Try again</Button>}
