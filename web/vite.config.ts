@@ -2,11 +2,12 @@
 import react from "@vitejs/plugin-react";
 import tailwindcss from "@tailwindcss/vite";
 import { defineConfig } from "vitest/config";
+import { compress } from "./compress";
 
 const backend = process.env["TROUPE_URL"] ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
-  plugins: [react(), tailwindcss()],
+  plugins: [react(), tailwindcss(), compress()],
   build: {
     outDir: "../src/troupe/web_dist",
     emptyOutDir: true,

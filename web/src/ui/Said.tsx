@@ -1,17 +1,18 @@
 /**
  * What somebody said: Markdown without raw HTML. Links open elsewhere and tell nothing of us;
- * pictures from other hosts are fetched only when the reader asks for them.
+ * pictures from other hosts are not fetched, since that would tell who reads: they are links.
  */
-import { memo, useState } from "react";
+import { memo } from "react";
 import Markdown, { type Components } from "react-markdown";
 import remarkBreaks from "remark-breaks";
 import remarkGfm from "remark-gfm";
 
+const APART = "noopener noreferrer nofollow ugc";
 const plugins = [remarkGfm, remarkBreaks];
 
 const components: Components = {
   a: ({ href, children }) => (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow ugc">
+    <a href={href} target="_blank" rel={APART}>
       {children}
     </a>
   ),
@@ -36,27 +37,14 @@ export const Said = memo(function Said({
 });
 
 function Picture({ src, alt }: { src: string; alt: string }) {
-  const [wanted, setWanted] = useState(false);
   const address = URL.parse(src, window.location.href);
-  if (isOurs(address) || wanted) {
-    return (
-      <img
-        src={src}
-        alt={alt}
-        loading="lazy"
-        referrerPolicy="no-referrer"
-        className="max-h-96 max-w-full rounded-md"
-      />
-    );
+  if (isOurs(address)) {
+    return <img src={src} alt={alt} loading="lazy" className="max-h-96 max-w-full rounded-md" />;
   }
   return (
-    <button
-      type="button"
-      onClick={() => setWanted(true)}
-      className="border-line text-muted hover:text-ink my-1 inline-block rounded-md border px-3 py-2 text-left font-sans text-sm"
-    >
-      Show the picture {alt === "" ? "" : `“${alt}” `}from {address?.host ?? "another place"}
-    </button>
+    <a href={src} target="_blank" rel={APART}>
+      {alt === "" ? "A picture" : `A picture, “${alt}”,`} at {address?.host ?? "another place"}
+    </a>
   );
 }
 
