@@ -136,7 +136,7 @@ class TestAdmin:
         answer = await admin.http.get("/admin/")
         assert answer.status_code == 200
         lists = set(re.findall(r'href="(/admin/core/\w+/)"', answer.text))
-        assert len(lists) >= 6
+        assert len(lists) == 5
         for page in lists:
             shown = await admin.http.get(page + "?q=mira")
             assert shown.status_code == 200, page

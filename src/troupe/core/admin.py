@@ -17,7 +17,7 @@ from django.http import HttpRequest
 
 from .actions import characters, keys
 from .actions.audit import record
-from .models import ApiKey, AuditEntry, Character, CharacterVersion, Persona, User, Visibility
+from .models import ApiKey, AuditEntry, Character, CharacterVersion, User, Visibility
 
 if TYPE_CHECKING:  # generic to the type checker only
     _Admin = admin.ModelAdmin[Any]
@@ -152,15 +152,6 @@ class VersionAdmin(ReadOnly):
     list_select_related = ("character",)
     search_fields = ("name", "character__slug")
     ordering = ("-created_at",)
-
-
-@admin.register(Persona)
-class PersonaAdmin(ReadOnly):
-    """Personas."""
-
-    list_display = ("name", "user", "created_at")
-    list_select_related = ("user",)
-    search_fields = ("name", "user__name")
 
 
 @admin.register(ApiKey)
