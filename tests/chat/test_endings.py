@@ -136,3 +136,15 @@ async def test_only_the_last_answer_can_be_continued(server: ChatServer) -> None
         mine = first["message"].replace(".2.0", ".1.0")
         await socket.send("regenerate", id="2", message=mine)
         assert (await socket.receive())["code"] == "conflict"
+
+
+async def test_what_a_model_writes_is_made_fit_to_keep_and_cut_at_a_limit(
+    server: ChatServer,
+) -> None:
+    server.models.script = lambda request: ["a\x00b", "\ud83d", "🙂"]
+    ada = server.user()
+    assert (await ending(ada))["body"] == "a\ufffdb\ufffd🙂"
+    server.models.script = lambda request: ["x" * 50_000] * 100
+    done = await ending(ada)
+    assert (done["state"], done["meta"]["finish_reason"]) == ("complete", "length")
+    assert len(done["body"]) < 300_000

@@ -145,7 +145,7 @@ async def test_a_message_that_nobody_writes_is_gone(server: ChatServer) -> None:
 
 
 async def test_a_slow_reader_holds_nobody_up_and_misses_nothing(server: ChatServer) -> None:
-    server.models.script = lambda request: ["x" * 4000] * 400
+    server.models.script = lambda request: ["x" * 400] * 400
     server.models.pace = 0.001
     ada = server.user()
     chat = (await ada.new_chat())["id"]
@@ -158,4 +158,4 @@ async def test_a_slow_reader_holds_nobody_up_and_misses_nothing(server: ChatServ
         await quick.until("done", 60)
         slow.connection.transport.resume_reading()
         await slow.until("done", 60)
-        assert slow.told[answer].text == quick.told[answer].text == "x" * 1_600_000
+        assert slow.told[answer].text == quick.told[answer].text == "x" * 160_000

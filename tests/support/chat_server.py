@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -10,13 +11,14 @@ import pytest
 
 from tests.support.catalog import CatalogRows
 from tests.support.chat_client import ChatClient
-from tests.support.memory_store import MemoryStore
 from tests.support.scripted import ScriptedModels
 from tests.support.serving import serving
 from troupe import tokens
 from troupe.chat.app import UVICORN_OPTIONS, Service, assemble, build
 from troupe.chat.catalog_pg import PostgresCatalog
 from troupe.chat.socket import Sockets
+from troupe.chat.store import PostgresStore
+from troupe.chat.store.migrations import migrate
 from troupe.chat.store.types import MessageKey
 from troupe.settings import Settings
 
@@ -60,6 +62,7 @@ def chat_settings(database_url: str) -> Settings:
 def rows(database_url: str) -> CatalogRows:
     rows = CatalogRows(database_url)
     rows.create()
+    migrate(database_url)
     rows.character("mira")
     return rows
 
@@ -69,17 +72,27 @@ def models() -> ScriptedModels:
     return ScriptedModels()
 
 
-@pytest.fixture
-async def server(
-    chat_settings: Settings, rows: CatalogRows, models: ScriptedModels
+@asynccontextmanager
+async def fresh_server(
+    settings: Settings, rows: CatalogRows, models: ScriptedModels
 ) -> AsyncIterator[ChatServer]:
+    """A server of its own over the same database."""
     catalog = PostgresCatalog(rows.dsn)
-    service = build(chat_settings, MemoryStore(), catalog, models, (catalog,))
-    app = assemble(chat_settings, service)
+    store = PostgresStore(rows.dsn)
+    service = build(settings, store, catalog, models, (store, catalog))
+    app = assemble(settings, service)
     async with serving(app, **UVICORN_OPTIONS) as port:
-        server = ChatServer(port, service, models, rows, chat_settings, app.state.sockets)
+        server = ChatServer(port, service, models, rows, settings, app.state.sockets)
         try:
             yield server
         finally:
             for client in server.clients:
                 await client.close()
+
+
+@pytest.fixture
+async def server(
+    chat_settings: Settings, rows: CatalogRows, models: ScriptedModels
+) -> AsyncIterator[ChatServer]:
+    async with fresh_server(chat_settings, rows, models) as server:
+        yield server

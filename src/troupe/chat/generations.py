@@ -21,10 +21,11 @@ from troupe.telemetry import logs, traces
 from .errors import Busy, Overloaded
 from .generation import Generation
 from .metrics import ANSWERS, FIRST_TOKEN, RECOVERED, STREAMS
-from .outcome import ended, failed
+from .outcome import TooMuchText, ended, failed
 from .store.base import ChatStore
-from .store.errors import ChatNotFound
+from .store.errors import ChatNotFound, MessageNotFound, StoreError, StoreUnavailable
 from .store.types import LiveGeneration, MessageKey, State
+from .text import keepable
 
 log = logs.get(__name__)
 
@@ -37,6 +38,7 @@ TICK_S = 0.2
 HEARTBEAT_S = 3.0
 STALE_AFTER_S = 30.0
 RECOVER_EVERY = 4  # heartbeats
+MAX_ANSWER_CHARS = 200_000  # a provider that heeds no limit is cut off here
 KEPT_S = 60.0  # how long a reader who lost its socket still finds the end of an answer
 KEPT = 10_000
 SETTLE_WAITS_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -201,7 +203,12 @@ class Generations:
         try:
             with traces.span("chat.generation", message=generation.id, model=generation.model):
                 state = await self._produce(generation, source)
-            await self._settle(generation, state)
+            try:
+                await self._settle(generation, state)
+            except StoreError as error:
+                # The store holds a checkpoint; the readers are told what is true of the rest.
+                log.error("answer not kept", message_id=generation.id, error=str(error))
+                state = State.INTERRUPTED
             settled(generation, state)
         finally:
             self._running.pop(generation.key, None)
@@ -224,7 +231,9 @@ class Generations:
                     if type(event) is Delta:
                         if len(generation.text) == generation.prefix:
                             FIRST_TOKEN.observe(time.monotonic() - began)
-                        generation.feed(event.text)
+                        generation.feed(keepable(event.text))
+                        if len(generation.text) > MAX_ANSWER_CHARS:
+                            raise TooMuchText
                     elif isinstance(event, Finish):
                         finish = event
         except asyncio.CancelledError:
@@ -246,14 +255,14 @@ class Generations:
         while True:
             try:
                 await self.store.settle(generation.key, state, generation.text, generation.meta)
-            except ChatNotFound:
-                return  # deleted meanwhile: nobody asks for it any more
-            except Exception as error:
+            except StoreUnavailable as error:
                 wait = SETTLE_WAITS_S[min(attempt, len(SETTLE_WAITS_S) - 1)]
                 attempt += 1
                 log.warning(
                     "settle failed", message_id=generation.id, error=str(error), again_in_s=wait
                 )
                 await asyncio.sleep(wait)
+            except (ChatNotFound, MessageNotFound):
+                return  # deleted meanwhile: nobody asks for it any more
             else:
                 return

@@ -9,6 +9,11 @@ from troupe.telemetry import logs
 from .generation import Generation
 from .store.types import State
 
+
+class TooMuchText(Exception):
+    """The provider wrote more than an answer may hold."""
+
+
 log = logs.get(__name__)
 
 
@@ -38,6 +43,9 @@ def ended(generation: Generation, finish: Finish | None) -> State:
 def failed(generation: Generation, error: Exception) -> State:
     """An answer whose source raised. Trouble that may pass leaves it interrupted, so that it can
     be continued; a refusal leaves it failed."""
+    if isinstance(error, TooMuchText):
+        generation.meta["finish_reason"] = "length"
+        return State.COMPLETE
     if isinstance(error, GatewayError):
         log.info("answer broke off", message_id=generation.id, error=str(error), code=error.code)
         generation.meta["error"] = {"code": error.code, "message": str(error)}

@@ -42,3 +42,12 @@ Speaker = Annotated[
         max_length=50, pattern=r"^(user|char):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
     ),
 ]
+
+
+def keepable(text: str) -> str:
+    """`text` from a model, with what cannot be stored or sent replaced."""
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
