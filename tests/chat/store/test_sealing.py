@@ -10,11 +10,12 @@ import pytest
 
 from troupe.chat.store.errors import Conflict, MessageNotFound
 from troupe.chat.store.postgres import PostgresStore
-from troupe.chat.store.segments import KEEP, TURNS
+from troupe.chat.store.segments import Sizes
 from troupe.chat.store.types import ROOT, MessageKey, State
 
 from .making import bodies, live, message, new_chat
 
+TURNS, KEEP = Sizes()
 LONG = 2 * TURNS + KEEP + 5
 
 

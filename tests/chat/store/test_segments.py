@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from troupe.chat.store.errors import StoreError
-from troupe.chat.store.sealing import full_segments, ripens
-from troupe.chat.store.segments import KEEP, TURNS, ZSTD_JSON, decode, encode
+from troupe.chat.store.sealing import full_segments
+from troupe.chat.store.segments import ZSTD_JSON, Sizes, decode, encode
 from troupe.chat.store.types import Message, MessageKey, State
 
 from .making import message
 
 CHAT = uuid4()
+SIZES = Sizes()
+TURNS, KEEP = SIZES
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
 TIMES = st.datetimes(timezones=st.just(UTC))
 META = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT)
@@ -55,7 +57,7 @@ def test_damaged_segments_are_a_clear_error(data: bytes) -> None:
 @given(st.integers(0, 400))
 def test_only_full_segments_are_cut_and_the_newest_turns_stay(turns: int) -> None:
     messages = [message(CHAT, seq) for seq in range(turns)]
-    full, waits = full_segments(messages)
+    full, waits = full_segments(messages, SIZES)
     assert not waits
     assert len(full) == max(0, turns - KEEP) // TURNS
     for n, (first, last, members) in enumerate(full):
@@ -65,14 +67,14 @@ def test_only_full_segments_are_cut_and_the_newest_turns_stay(turns: int) -> Non
 def test_a_turn_that_is_written_holds_up_its_segment() -> None:
     messages = [message(CHAT, seq) for seq in range(3 * TURNS)]
     messages[TURNS + 5] = message(CHAT, TURNS + 5, state=State.STREAMING)
-    full, waits = full_segments(messages)
+    full, waits = full_segments(messages, SIZES)
     assert waits
     assert [last for _, last, _ in full] == [TURNS - 1]
 
 
 @given(st.integers(0, 50), st.integers(1, 500))
 def test_a_branch_ripens_with_the_turn_that_fills_a_segment(fork_seq: int, turns: int) -> None:
-    ripe = [seq for seq in range(fork_seq, fork_seq + turns) if ripens(seq, fork_seq)]
+    ripe = [seq for seq in range(fork_seq, fork_seq + turns) if SIZES.ripens(seq, fork_seq)]
     assert len(ripe) == max(0, turns - KEEP) // TURNS
 
 

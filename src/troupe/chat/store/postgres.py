@@ -17,7 +17,8 @@ from .errors import ChatNotFound, MessageNotFound
 from .group import Lane, Turnstile
 from .reading import Reader
 from .recovery import Recovery
-from .sealing import Sealer, ripens
+from .sealing import Sealer
+from .segments import Sizes
 from .types import (
     Appended,
     Branch,
@@ -33,6 +34,7 @@ from .types import (
 
 CONNECTIONS = 10
 PATIENCE_S = 10.0  # how long a database that is away is waited for
+SIZES = Sizes()
 TICK = timedelta(microseconds=1)
 
 
@@ -46,12 +48,17 @@ class PostgresStore:
     """
 
     def __init__(
-        self, dsn: str, max_connections: int = CONNECTIONS, patience_s: float = PATIENCE_S
+        self,
+        dsn: str,
+        max_connections: int = CONNECTIONS,
+        patience_s: float = PATIENCE_S,
+        sizes: Sizes = SIZES,
     ) -> None:
         self._database = Database(dsn, max_connections, patience_s)
         self._reader = Reader(self._database)
-        self._sealer = Sealer(self._database)
+        self._sealer = Sealer(self._database, sizes)
         self._recovery = Recovery(self._database, checks.LINE)
+        self._sizes = sizes
         self._turnstile = Turnstile()
         self._appends = Lane(self._turnstile, appends.Appender(self._database).write)
         self._endings = Lane(self._turnstile, endings.Updater(self._database).write)
@@ -115,7 +122,7 @@ class PostgresStore:
         fork_seq = branches[branch].fork_seq
         if any(m.key.seq < fork_seq for m in messages):
             raise MessageNotFound(f"branch {branch} of chat {chat_id} begins at turn {fork_seq}")
-        ripe = any(ripens(m.key.seq, fork_seq) for m in messages)
+        ripe = any(self._sizes.ripens(m.key.seq, fork_seq) for m in messages)
         job = appends.job(messages, client_id, generation, ripe, self._now())
         appended: Appended = await self._appends.submit(job)
         return appended

@@ -54,17 +54,12 @@ RIPEN = "INSERT INTO chat.ripe (chat_id, branch) VALUES (%s, %s) ON CONFLICT DO 
 SENT_DAYS = 30  # how long sending the same again is recognised
 
 
-def ripens(seq: int, fork_seq: int) -> bool:
-    """Whether the turn `seq` gives its branch another segment's worth of turns to seal."""
-    own = seq - fork_seq + 1
-    return own > segments.KEEP and (own - segments.KEEP) % segments.TURNS == 0
-
-
 class Sealer:
     """Seals what is ripe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sizes: segments.Sizes) -> None:
         self._database = database
+        self._sizes = sizes
 
     async def seal(self, limit: int) -> int:
         """Seal up to `limit` branches. Gives the number of segments written."""
@@ -79,7 +74,7 @@ class Sealer:
             await connection.execute(LOCK, (chat_id,))
             cursor = await connection.execute(UNSEALED, {"chat": chat_id, "branch": branch})
             messages = [rows.message_of(chat_id, row) for row in await cursor.fetchall()]
-            full, waits = full_segments(messages)
+            full, waits = full_segments(messages, self._sizes)
             for first, last, members in full:
                 await connection.execute(DROP_ROWS, (chat_id, branch, first, last))
                 body = segments.encode(members)
@@ -94,14 +89,16 @@ class Sealer:
         return await self._database.transact(work)
 
 
-def full_segments(messages: list[Message]) -> tuple[list[tuple[int, int, list[Message]]], bool]:
+def full_segments(
+    messages: list[Message], sizes: segments.Sizes
+) -> tuple[list[tuple[int, int, list[Message]]], bool]:
     """Cut a branch's rows, in order, into full segments: first and last turn, and what is kept of
     them. Also whether turns that are still written hold up more."""
     turns = [(seq, list(row)) for seq, row in groupby(messages, key=lambda m: m.key.seq)]
-    settled = turns[: -segments.KEEP]
+    settled = turns[: max(0, len(turns) - sizes.keep)]
     full: list[tuple[int, int, list[Message]]] = []
-    for start in range(0, len(settled) - segments.TURNS + 1, segments.TURNS):
-        chunk = settled[start : start + segments.TURNS]
+    for start in range(0, len(settled) - sizes.turns + 1, sizes.turns):
+        chunk = settled[start : start + sizes.turns]
         members = [m for _, row in chunk for m in row]
         if any(m.state is State.STREAMING for m in members):
             return full, True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -18,9 +19,20 @@ from .rows import STATES
 from .types import Message, MessageKey
 
 ZSTD_JSON = 1  # the only codec so far
-TURNS = 64  # in a segment
-KEEP = 32  # newest turns of a branch that stay rows
 LEVEL = 6
+
+
+class Sizes(NamedTuple):
+    """How much is sealed at a time, and how much never is."""
+
+    turns: int = 64  # in a segment
+    keep: int = 32  # newest turns of a branch, which stay rows
+
+    def ripens(self, seq: int, fork_seq: int) -> bool:
+        """Whether the turn `seq` gives its branch another segment's worth of turns to seal."""
+        spare = seq - fork_seq + 1 - self.keep
+        return spare > 0 and spare % self.turns == 0
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
