@@ -38,6 +38,7 @@ class Database:
 
     def __init__(self, dsn: str, max_connections: int, patience_s: float) -> None:
         self._patience_s = patience_s
+        self._checking = False
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -74,9 +75,19 @@ class Database:
                 if not _passing(error) or time.monotonic() + wait > deadline:
                     raise _unavailable(error) from error
                 if not isinstance(error, CLASHES):
-                    await self._pool.check()
+                    await self._drop_broken()
             await asyncio.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(2 * wait, LONGEST_WAIT_S)
+
+    async def _drop_broken(self) -> None:
+        """Replace connections that broke with the one that was just seen to, as when the server
+        restarts. Once is enough for all who saw it."""
+        if not self._checking:
+            self._checking = True
+            try:
+                await self._pool.check()
+            finally:
+                self._checking = False
 
     async def transact(self, work: Work[T]) -> T:
         """As `run`, in one transaction."""
