@@ -55,7 +55,7 @@ bench: $(VENV)/.develop $(WEB_DIST) ## Run every benchmark; results go to bench/
 	done
 
 docs: $(VENV)/.develop ## Build the documentation into site/.
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 web: $(WEB_DIST) ## Build the web app.
 
@@ -91,8 +91,7 @@ web/node_modules/.installed: web/package-lock.json | $(VENV)/.node
 	@$(NODE) npm --prefix web ci --no-progress --loglevel=error
 	@touch $@
 
-$(WEB_DIST): $(BIN)/python web/node_modules/.installed $(WEB_SOURCES)
+$(WEB_DIST): web/node_modules/.installed $(WEB_SOURCES)
 	@echo "building the web app"
 	@$(NODE) npm --prefix web run build --silent -- --logLevel warn
-	@$(BIN)/python scripts/compress src/troupe/web_dist
 	@touch $@

@@ -12,11 +12,14 @@ import os
 import re
 from pathlib import Path
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 DIST = Path(__file__).parents[1] / "web_dist"
 
@@ -103,7 +106,12 @@ def _is_page(path: str) -> bool:
     return "." not in os.path.basename(path) and not path.startswith("assets/")  # noqa: PTH119
 
 
-async def not_built(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands for the web app where it was not built: the API works without it."""
+async def _not_built(_: Request) -> Response:
     text = "The web app is not built. Run `make web` in the source folder, then start again.\n"
-    await PlainTextResponse(text, 503)(scope, receive, send)
+    return PlainTextResponse(text, 503)
+
+
+def create_app(dist: Path = DIST) -> Starlette:
+    """The web app as an ASGI app; where it was not built, an answer that says so."""
+    built = (dist / "index.html").is_file()
+    return Starlette(routes=[Route("/{path:path}", WebApp(dist) if built else _not_built)])

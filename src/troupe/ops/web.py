@@ -47,9 +47,7 @@ def web_app(settings: Settings) -> ASGIApp:
     """All of it, as `troupe serve web` runs it."""
     readiness = health.Readiness()
     core, chat = _core(settings, readiness), _chat(settings, readiness)
-    built = (spa.DIST / "index.html").is_file()
-    rest: ASGIApp = spa.WebApp(spa.DIST) if built else spa.not_built
-    return _composed(readiness, {CORE_PATHS: core, CHAT_PATHS: chat}, rest)
+    return _composed(readiness, {CORE_PATHS: core, CHAT_PATHS: chat}, spa.create_app())
 
 
 def core_app(settings: Settings) -> ASGIApp:
