@@ -1,13 +1,10 @@
-"""Writes the reference pages that follow from the code: settings, commands, metrics.
+"""The reference pages that follow from the code: settings, commands, metrics.
 
-    python -m troupe.ops.docs DOCS_FOLDER
-
-A test fails while a page differs from what this would write.
+`scripts/reference` writes them; a test fails while a page differs from what it would write.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from troupe.settings import MODELS, Settings
 from troupe.telemetry import metrics
 
-_GENERATED = "<!-- Written by `python -m troupe.ops.docs docs`; edit the code in its place. -->\n"
+_GENERATED = "<!-- Written by `scripts/reference`; edit the code in its place. -->\n"
 _METRIC_MODULES = (
     "troupe.core.metrics",
     "troupe.chat.metrics",
@@ -30,9 +27,13 @@ _METRIC_MODULES = (
 )
 
 
-def pages() -> dict[str, str]:
-    """The pages by file name."""
-    return {"configuration.md": configuration(), "cli.md": commands(), "metrics.md": measures()}
+def pages(program: click.Group) -> dict[str, str]:
+    """The pages by file name; `program` is the `troupe` command."""
+    return {
+        "configuration.md": configuration(),
+        "cli.md": commands(program),
+        "metrics.md": measures(),
+    }
 
 
 def configuration() -> str:
@@ -71,12 +72,10 @@ def _limit(constraint: Any) -> str | None:
     return None
 
 
-def commands() -> str:
+def commands(program: click.Group) -> str:
     """Every command of `troupe`, with its arguments and options."""
-    from troupe.cli import troupe
-
-    lines = ["# Commands\n", _GENERATED, f"{_unwrapped(troupe.help or '')}\n"]
-    for path, command in walk():
+    lines = ["# Commands\n", _GENERATED, f"{_unwrapped(program.help or '')}\n"]
+    for path, command in walk(program):
         lines.append(f"## `{path}`\n")
         lines.append(f"{_unwrapped(command.help or '')}\n")
         shown = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
@@ -91,11 +90,9 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-def walk() -> list[tuple[str, click.Command]]:
+def walk(program: click.Group) -> list[tuple[str, click.Command]]:
     """Every command that does something, by its whole name."""
-    from troupe.cli import troupe
-
-    return list(_walk("troupe", troupe))
+    return list(_walk("troupe", program))
 
 
 def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
@@ -131,9 +128,3 @@ def measures() -> str:
     for metric in sorted(found, key=lambda one: one.name):
         lines.append(f"| `{metric.name}` | {metric.kind} | {metric.help} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    for file_name, text in pages().items():
-        (folder / file_name).write_text(text, encoding="utf-8")
