@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class ChatFormat(StrEnum):
@@ -35,3 +35,60 @@ class ChatMessage:
     role: str  # "user" or "char"
     name: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A named piece of a part's content, tokenized by itself. The section `speaker` of a message
+    holds who speaks and a line break."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a prompt. `truncation_priority`: 0 is never cut, else higher goes first."""
+
+    name: str
+    role: str  # "system", "user" or "char"
+    sections: tuple[Section, ...]
+    truncation_priority: int = 0
+
+    @property
+    def content(self) -> str:
+        """The whole text."""
+        return "".join(section.content for section in self.sections)
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks, or nothing."""
+        return "".join(s.content for s in self.sections if s.name == SPEAKER).removesuffix("\n")
+
+    @property
+    def text(self) -> str:
+        """The content without the speaker."""
+        return "".join(s.content for s in self.sections if s.name != SPEAKER)
+
+
+SPEAKER = "speaker"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPrompt:
+    """A prompt for one answer. Exactly one of `token_ids` and `messages` is set.
+
+    `anchor` is the id of the first message kept, or None while nothing is cut: hand it to the next
+    turn. `counts` gives tokens by part name, estimated where the model's tokenizer is not known.
+    `block_hashes` are rolling: each covers all tokens up to the end of its block.
+    """
+
+    parts: tuple[Part, ...]
+    token_ids: list[int] | None
+    messages: list[dict[str, Any]] | None
+    anchor: str | None
+    cut_messages: int
+    tokens: int
+    counts: Mapping[str, int]
+    block_hashes: tuple[bytes, ...]
+    stop: tuple[str, ...]

@@ -1,0 +1,216 @@
+"""From a rendered stretch of a template, with marks for values, to its parts. Pure.
+
+Reads YAML event by event, so that depth is bounded, and aliases and tags are refused. The values
+are bound last: nothing ever reads them as YAML. Called by `template.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from troupe.prompt.sandbox import MARK, MARK_END
+from troupe.prompt.types import Part, Section
+
+SPACE = "<|space|>"
+ROLES = ("system", "user", "char")
+KEYS = ("name", "role", "content", "sections", "truncation_priority", "expected_template_data_keys")
+MAX_PRIORITY = 1_000_000
+_ALIASES = {"assistant": "char"}
+_MARK = re.compile(f"{MARK}([0-9]{{1,9}}){MARK_END}")
+
+
+class BadParts(Exception):
+    """What is wrong, on which line of the rendered text (from 0), in which part."""
+
+    def __init__(self, why: str, line: int, part: str | None = None) -> None:
+        self.why = why
+        self.line = line
+        self.part = part
+        super().__init__(why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scalar:
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    items: Mapping[str, Any]  # _Scalar, or a list of _Mapping or _Scalar
+    line: int
+
+
+def read_parts(
+    text: str, values: Sequence[str], known: frozenset[str], max_parts: int
+) -> tuple[Part, ...]:
+    """The parts that `text` lists, with `values` in the places of their marks. `known` are the
+    names of the data, for `expected_template_data_keys`. Raises `BadParts`."""
+    try:
+        listed = _Reader(text).document()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        why = getattr(error, "problem", None) or str(error)
+        raise BadParts(f"this is no YAML list of parts: {why}", mark.line if mark else 0) from error
+    if len(listed) > max_parts:
+        raise BadParts(f"more than {max_parts} parts", 0)
+    return tuple(_part(item, values, known) for item in listed)
+
+
+class _Reader:
+    """A descent over the events of one document; three levels is all there is."""
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+
+    def document(self) -> list[_Mapping]:
+        """All parts; none if there is nothing but comments."""
+        self._next()  # the stream's start
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return []
+        event = self._next()
+        if not isinstance(event, yaml.SequenceStartEvent):
+            raise BadParts("a template is a list of parts, each begun by '- name:'", _line(event))
+        parts = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            if not isinstance(event, yaml.MappingStartEvent):
+                raise BadParts("each item of the list is a part with a name", _line(event))
+            parts.append(self._mapping(event, nested=True))
+        self._next()  # the document's end
+        if not isinstance(event := self._next(), yaml.StreamEndEvent):
+            raise BadParts("a template is one YAML document", _line(event))
+        return parts
+
+    def _mapping(self, start: Any, nested: bool) -> _Mapping:
+        items: dict[str, Any] = {}
+        while not isinstance(key := self._next(), yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent):
+                raise BadParts("a key is a plain word", _line(key))
+            if key.value in items:
+                raise BadParts(f"the key {key.value!r} stands twice", _line(key))
+            items[key.value] = self._value(nested)
+        return _Mapping(items, _line(start))
+
+    def _value(self, nested: bool) -> _Scalar | list[_Scalar | _Mapping]:
+        event = self._next()
+        if isinstance(event, yaml.ScalarEvent):
+            return _Scalar(event.value, _line(event))
+        if not (nested and isinstance(event, yaml.SequenceStartEvent)):
+            raise BadParts("a text is wanted here", _line(event))
+        found: list[_Scalar | _Mapping] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            if isinstance(event, yaml.ScalarEvent):
+                found.append(_Scalar(event.value, _line(event)))
+            elif isinstance(event, yaml.MappingStartEvent):
+                found.append(self._mapping(event, nested=False))
+            else:
+                raise BadParts("lists may not be nested", _line(event))
+        return found
+
+    def _next(self) -> Any:
+        event = next(self._events)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise BadParts("anchors and aliases are not used in templates", _line(event))
+        if getattr(event, "tag", None):
+            raise BadParts("tags are not used in templates", _line(event))
+        return event
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line)
+
+
+def _part(found: _Mapping, values: Sequence[str], known: frozenset[str]) -> Part:
+    items = found.items
+    name_item = items.get("name")
+    if not isinstance(name_item, _Scalar) or not name_item.text:
+        raise BadParts("a part needs a name", found.line)
+    name = _bind(name_item, values, name_item.text)
+    for key in items:
+        if key not in KEYS:
+            wanted = ", ".join(KEYS)
+            raise BadParts(f"there is no key {key!r}; a part has {wanted}", found.line, name)
+    if ("content" in items) == ("sections" in items):
+        raise BadParts("a part has either content or sections", found.line, name)
+    for key in items.get("expected_template_data_keys") or []:
+        if not isinstance(key, _Scalar) or key.text not in known:
+            raise BadParts(f"the data lacks {getattr(key, 'text', key)!r}", found.line, name)
+    sections = _sections(items["sections"], name) if "sections" in items else [items["content"]]
+    texts = _stripped(sections, name)
+    return Part(
+        name=name,
+        role=_role(items.get("role"), values, name),
+        sections=tuple(
+            Section(label, _bind(item, values, name, text)) for label, item, text in texts
+        ),
+        truncation_priority=_priority(items.get("truncation_priority"), values, name),
+    )
+
+
+def _sections(found: Any, part: str) -> list[_Mapping]:
+    if not isinstance(found, list) or not found:
+        raise BadParts("sections are a list of names and contents", found.line if found else 0)
+    for section in found:
+        if not isinstance(section, _Mapping) or set(section.items) != {"name", "content"}:
+            raise BadParts("a section has a name and content", section.line, part)
+    return found
+
+
+def _stripped(sections: Sequence[_Mapping | _Scalar], part: str) -> list[tuple[str, _Scalar, str]]:
+    """Section name, where it stands, and its text: without white space of the template's own at
+    the ends of the part, and at the ends of a section's lines; `<|space|>` is a space that stays.
+    """
+    found: list[tuple[str, _Scalar, str]] = []
+    for number, section in enumerate(sections):
+        label = section.items["name"].text if isinstance(section, _Mapping) else "content"
+        item = section.items["content"] if isinstance(section, _Mapping) else section
+        if not isinstance(item, _Scalar):
+            raise BadParts("content is a text", getattr(section, "line", 0), part)
+        text = item.text.strip(" \t")
+        text = text.lstrip() if number == 0 else text
+        text = text.rstrip() if number == len(sections) - 1 else text
+        found.append((label, item, text.replace(SPACE, " ")))
+    return found
+
+
+def _bind(item: _Scalar, values: Sequence[str], part: str, text: str | None = None) -> str:
+    """The text with values for marks, in one pass: a value is never looked through."""
+
+    def value(found: re.Match[str]) -> str:
+        index = int(found[1])
+        if index >= len(values):
+            raise BadParts("a mark that no expression made", item.line, part)
+        return values[index]
+
+    return _MARK.sub(value, item.text if text is None else text)
+
+
+def _role(item: Any, values: Sequence[str], part: str) -> str:
+    """A value may choose between people and characters, but never speak for the system."""
+    if item is None:
+        return "user"
+    if not isinstance(item, _Scalar):
+        raise BadParts("a role is one word", 0, part)
+    role = _bind(item, values, part)
+    role = _ALIASES.get(role, role)
+    allowed = ROLES[1:] if MARK in item.text else ROLES
+    if role not in allowed:
+        raise BadParts(f"the role {role!r} is none of {', '.join(allowed)}", item.line, part)
+    return role
+
+
+def _priority(item: Any, values: Sequence[str], part: str) -> int:
+    if item is None:
+        return 0
+    text = _bind(item, values, part) if isinstance(item, _Scalar) else ""
+    if not re.fullmatch("[0-9]{1,7}", text) or int(text) > MAX_PRIORITY:
+        line = item.line if isinstance(item, _Scalar) else 0
+        raise BadParts(
+            f"truncation_priority is a whole number from 0 to {MAX_PRIORITY}", line, part
+        )
+    return int(text)
