@@ -92,7 +92,7 @@ class Ticking:
     async def models(self) -> list[ModelInfo]:
         return [MODEL]
 
-    async def resolve(self, model_id: str | None) -> ModelInfo:
+    async def resolve(self, model_id: str) -> ModelInfo:
         return MODEL
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:

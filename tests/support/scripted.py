@@ -59,8 +59,8 @@ class ScriptedModels:
     async def models(self) -> list[ModelInfo]:
         return [MODEL]
 
-    async def resolve(self, model_id: str | None) -> ModelInfo:
-        if model_id in (None, MODEL.id):
+    async def resolve(self, model_id: str) -> ModelInfo:
+        if model_id == MODEL.id:
             return MODEL
         raise ModelNotFound(f"There is no model {model_id}.")
 

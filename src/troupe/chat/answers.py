@@ -5,13 +5,13 @@ Knows no sockets and checks no ownership; `turns.py` calls it while it holds the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from troupe.gateway.errors import GatewayError
+from troupe.gateway.errors import GatewayError, ModelNotFound
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
 from troupe.telemetry import request_id
 
@@ -30,7 +30,7 @@ class Models(Protocol):
 
     async def models(self) -> list[ModelInfo]: ...
 
-    async def resolve(self, model_id: str | None) -> ModelInfo: ...
+    async def resolve(self, model_id: str) -> ModelInfo: ...
 
     def stream(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]: ...
 
@@ -96,9 +96,13 @@ class Answers:
     async def model(self, model_id: str | None) -> ModelInfo:
         """The chosen model, or the default one. Raises `ModelUnavailable`."""
         try:
-            return await self.models.resolve(model_id or self.default_model)
+            return await self.models.resolve(model_id or await self.default())
         except GatewayError as error:
             raise ModelUnavailable(str(error), retry_after=error.retry_after) from error
+
+    async def default(self) -> str:
+        """The model of chats that chose none: the setting's, else the first that is ready."""
+        return default_of(self.default_model, await self.models.models())
 
     def start(
         self,
@@ -159,6 +163,15 @@ class Answers:
         async with aclosing(self.models.stream(request)) as events:
             async for event in events:
                 yield event
+
+
+def default_of(setting: str | None, offered: Sequence[ModelInfo]) -> str:
+    """Which model speaks when none was chosen. Raises `ModelNotFound` if there is none."""
+    if setting is not None:
+        return setting
+    for model in sorted(offered, key=lambda model: not model.ready):
+        return model.id
+    raise ModelNotFound("No model is on offer: is the engine running?")
 
 
 def _generation(asked: Asked, message: Message, live: LiveGeneration) -> Generation:

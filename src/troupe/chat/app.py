@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 
 from troupe.settings import Settings
@@ -21,10 +24,15 @@ from troupe.telemetry.health import Readiness
 
 from .answers import Answers, Models
 from .catalog import Catalog
+from .errors import NotFound as NoSuchPlace
+from .errors import WrongMethod
 from .generations import Generations
 from .http import Api
+from .http import refusal as chat_refusal
 from .openai_api.asking import Asking
+from .openai_api.errors import INVALID, OpenAIError
 from .openai_api.http import OpenAIApi
+from .openai_api.http import refusal as openai_refusal
 from .outbox import INTERVAL_S
 from .prompting import Prompter
 from .service import Chats
@@ -148,7 +156,18 @@ def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S)
             yield
 
     routes = [WebSocketRoute(SOCKET_PATH, sockets), *api.routes(), *openai.routes()]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_place}
+    )
     app.state.readiness = service.readiness()
     app.state.sockets = sockets
     return app
+
+
+async def _no_such_place(request: Request, error: Exception) -> Response:
+    """A path or method that is not served, in the shape of the API it was looked for in."""
+    assert isinstance(error, HTTPException)
+    what = f"{request.method} {request.url.path} is not served here."
+    if request.url.path.startswith("/v1/"):
+        return openai_refusal(OpenAIError(error.status_code, what, INVALID, None, "unknown_url"))
+    return chat_refusal(NoSuchPlace(what) if error.status_code == 404 else WrongMethod(what))

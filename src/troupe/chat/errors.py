@@ -54,6 +54,14 @@ class NotFound(ChatError):
     default = "There is no such chat or message among yours."
 
 
+class WrongMethod(ChatError):
+    """The path is served, but not by this method."""
+
+    code = "not_found"
+    status = 405
+    default = "This method is not served here."
+
+
 class NotLast(ChatError):
     """Only the last answer of a branch can be continued."""
 

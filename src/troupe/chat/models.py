@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import Answers
+from .answers import Answers, default_of
 from .views import ModelList, ModelView
 
 
@@ -20,6 +20,5 @@ async def list_models(answers: Answers) -> ModelList:
         )
         for model in offered
     ]
-    ids = [model.id for model in models]
-    default = answers.default_model if answers.default_model in ids else next(iter(ids), None)
+    default = default_of(answers.default_model, offered) if offered else answers.default_model
     return ModelList(models=models, default=default)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from troupe.chat.answers import Models
+from troupe.chat.answers import Models, default_of
 from troupe.chat.catalog import ApiKey, Catalog, CharacterVersion
 from troupe.chat.prompting import Cast, Prompt, Prompter, plain_chat, plain_completion
 from troupe.gateway.types import GenerationRequest, ModelInfo
@@ -33,7 +33,8 @@ class Asking:
             version = await self.catalog.current(body.model[len(CHARACTER) :], owner.user_id)
             if version is None:
                 raise no_model(body.model)
-            model = await self.models.resolve(self.default_model)
+            offered = await self.models.models()
+            model = await self.models.resolve(default_of(self.default_model, offered))
             prompt = self._in_character(version, owner, model, body)
         else:
             model = await self.models.resolve(body.model)
