@@ -1,0 +1,1 @@
+"""Places where models run: Troupe's own engine, and anything that speaks OpenAI's API."""
