@@ -53,7 +53,7 @@ export function AnswerBar({ message, turn, last, only, actions, onEdit }: Answer
           count={count}
           onBack={() => choose(at - 1)}
           onNext={canNext ? next : undefined}
-          {...(at < count - 1 ? {} : { nextLabel: "Another answer" })}
+          {...(canNext && at === count - 1 ? { nextLabel: "Another answer" } : {})}
         />
       )}
       <IconButton label="Copy" onClick={() => actions.copy(message.body)}>

@@ -6,17 +6,19 @@ import { Button } from "../ui/Button";
 interface EditBoxProps {
   message: Message;
   onSave: (text: string) => Promise<boolean>;
+  /** Save it and have it answered; only what the person said can be. */
+  onSend: ((text: string) => Promise<boolean>) | undefined;
   onClose: () => void;
 }
 
-export function EditBox({ message, onSave, onClose }: EditBoxProps) {
+export function EditBox({ message, onSave, onSend, onClose }: EditBoxProps) {
   const [text, setText] = useState(message.body);
   const [busy, setBusy] = useState(false);
   const ready = text.trim() !== "" && text !== message.body;
-  const save = async () => {
+  const finish = async (act: (text: string) => Promise<boolean>) => {
     if (!ready || busy) return;
     setBusy(true);
-    if (await onSave(text)) onClose();
+    if (await act(text)) onClose();
     else setBusy(false);
   };
   return (
@@ -30,7 +32,8 @@ export function EditBox({ message, onSave, onClose }: EditBoxProps) {
         onKeyDown={(event) => {
           if (event.nativeEvent.isComposing) return;
           if (event.key === "Escape") onClose();
-          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void save();
+          if (event.key === "Enter" && (event.ctrlKey || event.metaKey))
+            void finish(onSend ?? onSave);
         }}
         className="prose-said border-line bg-raised focus-visible:border-accent field-sizing-content max-h-[60dvh] min-h-24 w-full rounded-lg border px-4 py-3"
       />
@@ -38,9 +41,25 @@ export function EditBox({ message, onSave, onClose }: EditBoxProps) {
         <Button small look="quiet" onClick={onClose}>
           Cancel
         </Button>
-        <Button small look="primary" disabled={!ready} busy={busy} onClick={() => void save()}>
-          Save
+        <Button
+          small
+          look={onSend === undefined ? "primary" : "plain"}
+          disabled={!ready || busy}
+          onClick={() => void finish(onSave)}
+        >
+          {onSend === undefined ? "Save" : "Only save"}
         </Button>
+        {onSend !== undefined && (
+          <Button
+            small
+            look="primary"
+            disabled={!ready}
+            busy={busy}
+            onClick={() => void finish(onSend)}
+          >
+            Send
+          </Button>
+        )}
       </div>
     </div>
   );

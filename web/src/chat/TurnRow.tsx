@@ -41,6 +41,7 @@ export const TurnRow = memo(function TurnRow({ chat, branch, turn, last, only }:
         <EditBox
           message={message}
           onSave={(text) => actions.edit(message.id, text)}
+          onSend={mine ? (text) => actions.sayInstead(turn, text) : undefined}
           onClose={() => setEditing(false)}
         />
       ) : mine ? (

@@ -35,8 +35,7 @@ export function useStick(): Stick {
   const onScroll = useCallback(() => {
     const element = scroller.current;
     if (element === null) return;
-    const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PX;
-    if (near) stuck.current = true;
+    if (isNear(element)) stuck.current = true;
     else if (performance.now() - intent.current < INTENT_MS) stuck.current = false;
     setAtEnd(stuck.current);
   }, []);
@@ -50,6 +49,10 @@ export function useStick(): Stick {
     };
     const follow = new ResizeObserver(() => {
       if (stuck.current) element.scrollTop = element.scrollHeight;
+      else if (isNear(element)) {
+        stuck.current = true; // what was below is gone: there is nothing to scroll to
+        setAtEnd(true);
+      }
     });
     follow.observe(inner);
     follow.observe(element); // the keyboard of a phone makes it smaller
@@ -62,4 +65,8 @@ export function useStick(): Stick {
   }, []);
 
   return { scroller, content, onScroll, atEnd, toEnd };
+}
+
+function isNear(element: HTMLElement): boolean {
+  return element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PX;
 }

@@ -16,6 +16,8 @@ export interface TurnActions {
   writeOn: (message: string) => void;
   stop: (message: string) => void;
   edit: (message: string, text: string) => Promise<boolean>;
+  /** Say something else in place of an earlier message: a new branch, and a new answer. */
+  sayInstead: (turn: Turn, text: string) => Promise<boolean>;
   branchHere: (turn: Turn) => void;
   erase: (turn: Turn) => void;
   copy: (text: string) => void;
@@ -53,6 +55,15 @@ export function useTurnActions(chat: string, branch: number): TurnActions {
           return false;
         }
       },
+      sayInstead: async (turn, text) => {
+        try {
+          await sayInstead(chat, branch, turn, text);
+          return true;
+        } catch (error) {
+          sayFailed(error);
+          return false;
+        }
+      },
       branchHere: (turn) => void branchAt(chat, branch, turn.seq).catch(sayFailed),
       erase: (turn) => {
         const path = { chat, branch: turn.branch, seq: turn.seq };
@@ -67,6 +78,22 @@ export function useTurnActions(chat: string, branch: number): TurnActions {
     }),
     [chat, branch],
   );
+}
+
+async function sayInstead(chat: string, branch: number, turn: Turn, text: string): Promise<void> {
+  const turns = live.useLive.getState().rooms[chat]?.turns ?? [];
+  const before = turns.filter((one) => one.seq < turn.seq).at(-1);
+  if (before === undefined) {
+    throw new ApiError("not_found", "Nothing comes before this message. Only save it instead.", 0);
+  }
+  const made = await unwrap(
+    api.POST("/chat/v1/chats/{chat}/branch", {
+      params: { path: { chat } },
+      body: { branch, seq: before.seq },
+    }),
+  );
+  await showBranch(chat, made.branch);
+  live.sendMessage(chat, made.branch, text);
 }
 
 /** Begin another branch with the turns up to and with this one, and show it. */

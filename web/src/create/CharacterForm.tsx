@@ -13,6 +13,8 @@ interface CharacterFormProps {
   avatar: string;
   verb: string;
   busy: boolean;
+  /** A guest may not publish. */
+  guest: boolean;
   /** What the server found wrong, by field. */
   refused: Readonly<Record<string, string>>;
   onSave: (fields: CharacterFields, avatar: File | null) => void;
@@ -23,6 +25,7 @@ export function CharacterForm({
   avatar,
   verb,
   busy,
+  guest,
   refused,
   onSave,
 }: CharacterFormProps) {
@@ -122,10 +125,13 @@ export function CharacterForm({
             />
             <SelectField
               label="Who can find them"
+              error={errors["visibility"]}
               value={fields.visibility}
               onChange={(event) => set({ visibility: event.target.value as Visibility })}
             >
-              <option value="public">Everybody</option>
+              <option value="public" disabled={guest}>
+                {guest ? "Everybody (with an account)" : "Everybody"}
+              </option>
               <option value="unlisted">Whoever has the link</option>
               <option value="private">Only you</option>
             </SelectField>

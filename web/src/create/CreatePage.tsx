@@ -3,7 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { FileUp } from "lucide-react";
 import { useRef } from "react";
-import { ensureUser } from "../account/session";
+import { ensureUser, useUser } from "../account/session";
 import type { CharacterFields } from "../api/types";
 import { keepCharacter, uploadAvatar } from "../character/queries";
 import { ApiError, sentence } from "../lib/errors";
@@ -17,6 +17,11 @@ import { CARD_FILES, useImport } from "./useImport";
 
 export function CreatePage() {
   useTitle("Create");
+  const user = useUser();
+  return user === undefined ? null : <Creator guest={user?.guest !== false} />;
+}
+
+function Creator({ guest }: { guest: boolean }) {
   const navigate = useNavigate();
   const save = useMutation({
     mutationFn: async ({ fields, avatar }: { fields: CharacterFields; avatar: File | null }) => {
@@ -40,10 +45,11 @@ export function CreatePage() {
         <ImportButton />
       </div>
       <CharacterForm
-        initial={EMPTY}
+        initial={guest ? { ...EMPTY, visibility: "private" } : EMPTY}
         avatar=""
         verb="Create"
         busy={save.isPending}
+        guest={guest}
         refused={save.error instanceof ApiError ? save.error.fields : {}}
         onSave={(fields, avatar) => save.mutate({ fields, avatar })}
       />

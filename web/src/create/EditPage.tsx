@@ -2,6 +2,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import type { Character, CharacterFields } from "../api/types";
+import { useUser } from "../account/session";
 import { characterQuery, keepCharacter, uploadAvatar } from "../character/queries";
 import { ApiError } from "../lib/errors";
 import { core, unwrap } from "../lib/http";
@@ -29,6 +30,7 @@ export function EditPage() {
 function Editor({ character }: { character: Character }) {
   const navigate = useNavigate();
   const { slug } = character;
+  const user = useUser();
   const save = useMutation({
     mutationFn: async ({ fields, avatar }: { fields: CharacterFields; avatar: File | null }) => {
       const answer = core.PATCH("/api/v1/characters/{slug}", {
@@ -52,6 +54,7 @@ function Editor({ character }: { character: Character }) {
         avatar={character.avatar}
         verb="Save"
         busy={save.isPending}
+        guest={user?.guest !== false}
         refused={save.error instanceof ApiError ? save.error.fields : {}}
         onSave={(fields, avatar) => save.mutate({ fields, avatar })}
       />

@@ -10,10 +10,16 @@ import type { paths as CorePaths } from "../api/core";
 import type { Session } from "../api/types";
 import { ApiError, errorFrom, offline } from "./errors";
 
+interface Token {
+  token: string;
+  expires_at: number; // seconds since 1970
+}
+
 const EARLY_S = 45; // a token is renewed this long before it runs out
 
 let csrf: string | undefined;
-let token: { token: string; expires_at: number } | undefined;
+let token: Token | undefined;
+let asking: Promise<Token> | undefined; // several may want one at once
 
 const sendCsrf: Middleware = {
   async onRequest({ request }) {
@@ -64,14 +70,17 @@ export async function fetchSession(): Promise<Session> {
 export function remember(session: Session): Session {
   csrf = session.csrf;
   token = undefined;
+  asking = undefined;
   return session;
 }
 
 /** A token for the chat service that is good for a while yet. */
 export async function chatToken(): Promise<string> {
-  if (token === undefined || token.expires_at < Date.now() / 1000 + EARLY_S) {
-    token = await unwrap(core.POST("/api/v1/chat-token"));
-  }
+  if (token !== undefined && token.expires_at > Date.now() / 1000 + EARLY_S) return token.token;
+  asking ??= unwrap(core.POST("/api/v1/chat-token")).finally(() => {
+    asking = undefined;
+  });
+  token = await asking;
   return token.token;
 }
 
