@@ -12,16 +12,32 @@ from troupe.prompt import ChatFormat
 
 
 class Letters:
-    """A tokenizer of one token a character."""
+    """A tokenizer of one token a character, which counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
 
     def encode(self, text: str) -> list[int]:
+        self.encoded += len(text)
         return [ord(c) for c in text]
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(map(chr, ids))
 
     def special(self, name: str) -> int:
-        return 0x110000 + sum(name.encode())
+        return SPECIAL[name]
+
+
+SPECIAL = {
+    name: 0x110000 + number
+    for number, name in enumerate(("<bos>", "<|system|>", "<|user|>", "<|char|>", "<|end|>"))
+}
+_names = {number: name for name, number in SPECIAL.items()}
+
+
+def readable(ids: Sequence[int]) -> str:
+    """Token ids of `Letters` with its special tokens as text."""
+    return "".join(_names.get(number) or chr(number) for number in ids)
 
 
 MODEL = ModelInfo(
@@ -36,7 +52,8 @@ MODEL = ModelInfo(
 
 def echo(request: GenerationRequest) -> list[str]:
     """Answers with the last message, a word at a time."""
-    assert request.messages is not None
+    if request.messages is None:
+        return ["An ", "answer."]
     text = f"You said: {request.messages[-1]['content']}"
     return [word + " " for word in text.split(" ")]
 
@@ -51,17 +68,18 @@ class ScriptedModels:
     failure: Exception | None = None
     fail_after: int = 0
     gate: asyncio.Event | None = None
+    model: ModelInfo = MODEL
     requests: list[GenerationRequest] = field(default_factory=list)
     aborted: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def models(self) -> list[ModelInfo]:
-        return [MODEL]
+        return [self.model]
 
     async def resolve(self, model_id: str) -> ModelInfo:
-        if model_id == MODEL.id:
-            return MODEL
+        if model_id == self.model.id:
+            return self.model
         raise ModelNotFound(f"There is no model {model_id}.")
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
@@ -81,4 +99,4 @@ class ScriptedModels:
             self.ended.set()
             raise
         usage = Usage(100, 40, len(pieces), 1.0, 2.0)
-        yield Finish("stop", usage, MODEL.id, MODEL.provider)
+        yield Finish("stop", usage, self.model.id, self.model.provider)

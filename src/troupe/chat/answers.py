@@ -13,16 +13,21 @@ from typing import Any, Protocol
 
 from troupe.gateway.errors import GatewayError, ModelNotFound
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
-from troupe.telemetry import request_id
+from troupe.prompt import CompiledPrompt
+from troupe.telemetry import logs, request_id
 
 from .auth import Viewer
 from .catalog import Catalog
 from .errors import ModelUnavailable, NotFound
 from .generation import Generation
 from .generations import Generations, Slot
-from .prompting import Cast, Prompt, Prompter, said
+from .prompting import Cast, History, answer_room, character_template
+from .store.base import ChatStore
+from .store.errors import StoreError
 from .store.types import Chat, LiveGeneration, Member, Message, MessageKey, State
-from .warm import Path, with_candidate
+from .warm import Path, WarmChat, WarmChats, with_candidate
+
+log = logs.get(__name__)
 
 
 class Models(Protocol):
@@ -71,10 +76,11 @@ class Asked:
 class Answers:
     """Makes answers and hands them to the generations."""
 
+    store: ChatStore
     catalog: Catalog
     generations: Generations
     models: Models
-    prompter: Prompter
+    warm: WarmChats
     default_model: str | None
 
     async def asked(self, viewer: Viewer, chat: Chat, answerer: Member) -> Asked:
@@ -91,7 +97,7 @@ class Answers:
         model = await self.model(chat.meta.get("model"))
         sampling = Sampling(**(chat.meta.get("sampling") or {}))
         cast = Cast(version, me.name, persona)
-        return Asked(chat, viewer, answerer, cast, model, sampling, self.prompter.template)
+        return Asked(chat, viewer, answerer, cast, model, sampling, character_template().name)
 
     async def model(self, model_id: str | None) -> ModelInfo:
         """The chosen model, or the default one. Raises `ModelUnavailable`."""
@@ -104,8 +110,9 @@ class Answers:
         """The model of chats that chose none: the setting's, else the first that is ready."""
         return default_of(self.default_model, await self.models.models())
 
-    def start(
+    async def start(
         self,
+        warm: WarmChat,
         path: Path,
         slot: Slot,
         asked: Asked,
@@ -115,9 +122,9 @@ class Answers:
         """Begin to write `message`, the last of `path`, after what its body already holds. What
         goes wrong from here on is the answer's end, not the request's."""
         generation = _generation(asked, message, live)
-        source: Prompt | Exception
+        source: CompiledPrompt | Exception
         try:
-            source = self._prompt(path, asked, message.body)
+            source = await self._prompt(warm, path, asked, message.body)
         except Exception as error:
             source = error
         self.generations.start(
@@ -139,22 +146,32 @@ class Answers:
             lambda _generation, _state: None,
         )
 
-    def _prompt(self, path: Path, asked: Asked, partial: str) -> Prompt:
+    async def _prompt(
+        self, warm: WarmChat, path: Path, asked: Asked, partial: str
+    ) -> CompiledPrompt:
+        """The prompt, from as much of the history as it can hold. Raises `PromptError`."""
         names = {member.speaker: member.name for member in asked.chat.members}
-        history = said(path.turns[:-1], names)
-        return self.prompter.compile(
-            asked.cast, history, asked.model, asked.sampling.max_tokens, partial
-        )
+        limit = asked.model.context_length - answer_room(asked.model, asked.sampling.max_tokens)
+        anchor = _anchor(asked)
+        while True:
+            if path.history is None or not path.history.fits(asked.model, names):
+                path.history = History(asked.model, names, character_template())
+            path.history.extend(path.turns[:-1])
+            if path.whole or path.history.reaches(anchor, limit):
+                return path.history.conversation.compile(asked.cast.data(partial), limit, anchor)
+            await self.warm.older(warm, path)
 
     async def _write(
-        self, source: Prompt | Exception, asked: Asked, generation: Generation
+        self, source: CompiledPrompt | Exception, asked: Asked, generation: Generation
     ) -> AsyncGenerator[Delta | Finish, None]:
         if isinstance(source, Exception):
             raise source
+        await self._keep_anchor(source.anchor, asked)
+        room = max(1, asked.model.context_length - source.tokens)
         request = GenerationRequest(
             model=asked.model.id,
             conversation=str(generation.key.chat_id),
-            sampling=asked.sampling,
+            sampling=replace(asked.sampling, max_tokens=min(asked.sampling.max_tokens, room)),
             token_ids=source.token_ids,
             messages=source.messages,
             stop=source.stop,
@@ -163,6 +180,26 @@ class Answers:
         async with aclosing(self.models.stream(request)) as events:
             async for event in events:
                 yield event
+
+    async def _keep_anchor(self, anchor: str | None, asked: Asked) -> None:
+        """Keep where the history was cut, so that the next prompt begins with the same tokens,
+        whoever compiles it. It moves rarely."""
+        if anchor == _anchor(asked):
+            return
+        chat_id = asked.chat.chat_id
+        kept = {"model": asked.model.id, "message": anchor} if anchor is not None else None
+        try:
+            await self.store.set_meta(chat_id, {"anchor": kept})
+        except StoreError as error:
+            # The answer does not wait for it: without an anchor, the next prompt cuts anew.
+            log.warning("anchor not kept", chat_id=str(chat_id), error=str(error))
+        self.warm.stale(chat_id)
+
+
+def _anchor(asked: Asked) -> str | None:
+    """The first message of the last prompt for this model, if its history was cut."""
+    anchor = asked.chat.meta.get("anchor")
+    return anchor["message"] if anchor and anchor["model"] == asked.model.id else None
 
 
 def default_of(setting: str | None, offered: Sequence[ModelInfo]) -> str:

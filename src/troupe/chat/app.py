@@ -34,7 +34,6 @@ from .openai_api.errors import INVALID, OpenAIError
 from .openai_api.http import OpenAIApi
 from .openai_api.http import refusal as openai_refusal
 from .outbox import INTERVAL_S
-from .prompting import Prompter
 from .service import Chats
 from .socket import Sockets
 from .store.base import ChatStore
@@ -102,10 +101,10 @@ def build(
 ) -> Service:
     """Put the parts together. `resources` are opened in this order and closed in the other."""
     generations = Generations(store, settings.instance, settings.max_streams)
-    chats = Chats(store, catalog, generations, WarmChats(store))
-    prompter = Prompter()
-    answers = Answers(catalog, generations, models, prompter, settings.default_model)
-    asking = Asking(catalog, models, prompter, settings.default_model)
+    warm = WarmChats(store)
+    chats = Chats(store, catalog, generations, warm)
+    answers = Answers(store, catalog, generations, models, warm, settings.default_model)
+    asking = Asking(catalog, models, settings.default_model)
     turns = Turns(chats, answers, settings.max_message_chars)
     return Service(chats, turns, answers, generations, asking, resources)
 

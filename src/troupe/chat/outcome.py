@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from troupe.gateway.errors import GatewayError
 from troupe.gateway.types import Finish
+from troupe.prompt import PromptError, PromptTooLong
 from troupe.telemetry import logs
 
 from .generation import Generation
@@ -50,6 +51,11 @@ def failed(generation: Generation, error: Exception) -> State:
         log.info("answer broke off", message_id=generation.id, error=str(error), code=error.code)
         generation.meta["error"] = {"code": error.code, "message": str(error)}
         return State.INTERRUPTED if error.transient else State.FAILED
+    if isinstance(error, PromptError):
+        code = "too_long" if isinstance(error, PromptTooLong) else "internal"
+        log.info("no prompt", message_id=generation.id, error=str(error))
+        generation.meta["error"] = {"code": code, "message": str(error)}
+        return State.FAILED
     log.error("answer failed", message_id=generation.id, exc_info=error)
     generation.meta["error"] = {"code": "internal", "message": "Something went wrong here."}
     return State.INTERRUPTED if generation.text else State.FAILED

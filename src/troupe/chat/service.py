@@ -20,7 +20,7 @@ from .greetings import first_messages
 from .requests import ChatChange, ChatsQuery, NewChat, TurnsQuery
 from .store.base import ChatStore
 from .store.types import Chat, Member, Message, MessageKey, State, Turn
-from .warm import Path, WarmChat, WarmChats
+from .warm import Path, WarmChat, WarmChats, with_chosen
 
 ORPHAN_AFTER_S = 15.0
 
@@ -149,16 +149,9 @@ class Chats:
                 return self._shown(chat, branch, turn)
             if is_tip(path, turn):
                 await self.store.choose(key)
-                chosen = replace(
-                    turn,
-                    chosen=key.alt,
-                    candidates=tuple(
-                        replace(m, chosen=m.key.alt == key.alt) for m in turn.candidates
-                    ),
-                )
-                path.put(chosen)
-                path.history = None
-                return self._shown(chat, branch, chosen)
+                shown = with_chosen(turn, candidate(turn, key.alt))
+                path.put(shown)
+                return self._shown(chat, branch, shown)
             return await self._forked(warm, chat, key)
 
     async def edit(
@@ -171,22 +164,21 @@ class Chats:
             old = candidate(turn, key.alt)
             self._idle(key.chat_id, branch)
             tip = is_tip(path, turn)
-            taken = await self.store.add_candidate(
-                Message(
-                    key=key,
-                    speaker=old.speaker,
-                    state=State.COMPLETE,
-                    body=text,
-                    created_at=datetime.now(UTC),
-                    chosen=tip,
-                    meta={"edited_from": key.alt},
-                )
+            message = Message(
+                key=key,
+                speaker=old.speaker,
+                state=State.COMPLETE,
+                body=text,
+                created_at=datetime.now(UTC),
+                chosen=tip,
+                meta={"edited_from": key.alt},
             )
-            warm.path = None
+            taken = await self.store.add_candidate(message)
             if not tip:
                 return await self._forked(warm, chat, taken)
-            _, turn = await self.on_path(warm, chat, taken, branch)
-            return self._shown(chat, branch, turn)
+            shown = with_chosen(turn, replace(message, key=taken))
+            path.put(shown)
+            return self._shown(chat, branch, shown)
 
     async def branch(self, viewer: Viewer, chat_id: UUID, branch: int, seq: int) -> views.NewBranch:
         """A new branch that holds the turns up to and with `seq`."""

@@ -20,7 +20,7 @@ from .metrics import SENDS
 from .service import Chats, candidate, is_tip, known_branch, own
 from .store.errors import Conflict
 from .store.types import Chat, Member, Message, MessageKey, State, Turn
-from .warm import Path, WarmChat, with_candidate
+from .warm import Path, WarmChat, with_candidate, with_chosen
 
 ANYONE: Final = "anyone"  # `speak` was left out: the only character answers
 
@@ -160,8 +160,8 @@ class Turns:
             path.put(Turn(path.branch, message.key.seq, 0, (message,)))
         generation = None
         if asked is not None and live is not None:
-            generation = self.answers.start(
-                path, (warm.chat_id, path.branch), asked, messages[-1], live
+            generation = await self.answers.start(
+                warm, path, (warm.chat_id, path.branch), asked, messages[-1], live
             )
         return _begun(chat, path.branch, messages, generation)
 
@@ -191,13 +191,8 @@ class Turns:
                     raise
                 chats.generations.move(slot, (warm.chat_id, made.branch))
                 slot = (warm.chat_id, made.branch)
-            shown = replace(
-                turn,
-                chosen=key.alt,
-                candidates=(*(replace(m, chosen=False) for m in turn.candidates), message),
-            )
-            path.put(shown)
-            generation = self.answers.start(path, slot, asked, message, live)
+            path.put(with_chosen(turn, message))
+            generation = await self.answers.start(warm, path, slot, asked, message, live)
         finally:
             if not chats.generations.started(slot):
                 chats.generations.release(slot)
@@ -217,7 +212,7 @@ class Turns:
             except Conflict as error:
                 raise StateConflict from error
             path.put(with_candidate(turn, message))
-            generation = self.answers.start(path, slot, asked, message, live)
+            generation = await self.answers.start(warm, path, slot, asked, message, live)
         finally:
             if not chats.generations.started(slot):
                 chats.generations.release(slot)

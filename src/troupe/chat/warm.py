@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = 200  # turns that a cold start reads first
 KEPT_SENDS = 32
-CAPACITY = 2000
+CAPACITY = 1024
 
 
 @dataclass(slots=True)
@@ -84,6 +84,7 @@ class WarmChats:
     def __init__(self, store: ChatStore, capacity: int = CAPACITY) -> None:
         self._store = store
         self._capacity = capacity
+        self.page = PAGE
         self._chats: OrderedDict[UUID, WarmChat] = OrderedDict()
 
     @asynccontextmanager
@@ -117,18 +118,24 @@ class WarmChats:
     async def path(self, warm: WarmChat, branch: int) -> Path:
         """The newest turns of a branch."""
         if warm.path is None or warm.path.branch != branch:
-            turns = await self._store.path(warm.chat_id, branch, limit=PAGE)
+            turns = await self._store.path(warm.chat_id, branch, limit=self.page)
             next_seq = await self._store.next_seq(warm.chat_id, branch)
-            warm.path = Path(branch, turns, len(turns) < PAGE, next_seq)
+            warm.path = Path(branch, turns, len(turns) < self.page, next_seq)
         return warm.path
 
     async def older(self, warm: WarmChat, path: Path) -> None:
         """Read a page more at the beginning of a path."""
         before = path.turns[0].seq if path.turns else 0
-        turns = await self._store.path(warm.chat_id, path.branch, before=before, limit=PAGE)
+        turns = await self._store.path(warm.chat_id, path.branch, before=before, limit=self.page)
         path.turns[:0] = turns
-        path.whole = len(turns) < PAGE
+        path.whole = len(turns) < self.page
         path.history = None
+
+    def stale(self, chat_id: UUID) -> None:
+        """The chat's own row has changed; its path has not."""
+        warm = self._chats.get(chat_id)
+        if warm is not None:
+            warm.chat = None
 
     def drop(self, chat_id: UUID) -> None:
         """Forget a chat that was deleted."""
@@ -136,6 +143,11 @@ class WarmChats:
         if warm is not None:
             warm.forget()
             warm.sends.clear()
+
+    def drop_all(self) -> None:
+        """Forget everything, as a restart would."""
+        for warm in self._chats.values():
+            warm.forget()
 
     def _trim(self) -> None:
         excess = len(self._chats) - self._capacity
@@ -152,3 +164,10 @@ def with_candidate(turn: Turn, message: Message) -> Turn:
         turn,
         candidates=tuple(message if m.key == message.key else m for m in turn.candidates),
     )
+
+
+def with_chosen(turn: Turn, message: Message) -> Turn:
+    """The turn with this candidate chosen, added if it is new."""
+    others = [replace(m, chosen=False) for m in turn.candidates if m.key != message.key]
+    candidates = sorted([*others, replace(message, chosen=True)], key=lambda m: m.key.alt)
+    return replace(turn, chosen=message.key.alt, candidates=tuple(candidates))

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
 
 from troupe.chat.answers import Models, default_of
 from troupe.chat.catalog import ApiKey, Catalog, CharacterVersion
-from troupe.chat.prompting import Cast, Prompt, Prompter, plain_chat, plain_completion
+from troupe.chat.prompting import Cast, character_template, one_prompt
 from troupe.gateway.types import GenerationRequest, ModelInfo
-from troupe.prompt import ChatMessage
+from troupe.prompt import ChatFormat, ChatMessage, Layout, Template
 
 from .errors import no_model
 from .schemas import Body, ChatBody, CompletionBody, InputMessage
 
 CHARACTER = "character/"
+ASSISTANT = "Assistant"
 MAX_CHARACTERS = 1000
+
+
+class Prompt(NamedTuple):
+    """What a model is given."""
+
+    token_ids: Sequence[int] | None
+    messages: Sequence[dict[str, Any]] | None
+    stop: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,6 @@ class Asking:
 
     catalog: Catalog
     models: Models
-    prompter: Prompter
     default_model: str | None
 
     async def request(self, owner: ApiKey, body: Body, request_id: str) -> GenerationRequest:
@@ -35,10 +46,12 @@ class Asking:
                 raise no_model(body.model)
             offered = await self.models.models()
             model = await self.models.resolve(default_of(self.default_model, offered))
-            prompt = self._in_character(version, owner, model, body)
+            room = body.sampling(model.context_length).max_tokens
+            prompt = _in_character(version, owner, model, body, room)
         else:
             model = await self.models.resolve(body.model)
-            prompt = _plainly(model, body)
+            room = body.sampling(model.context_length).max_tokens
+            prompt = _plainly(owner, model, body, room)
         return GenerationRequest(
             model=model.id,
             conversation=f"api:{owner.user_id}:{body.user or ''}",
@@ -62,29 +75,59 @@ class Asking:
             return "troupe" if version else None
         return next((m.provider for m in await self.models.models() if m.id == name), None)
 
-    def _in_character(
-        self, version: CharacterVersion, owner: ApiKey, model: ModelInfo, body: Body
-    ) -> Prompt:
-        """The character's prompt around what the caller sent. Its instructions stand at the end of
-        the definition."""
-        messages = _messages(body)
-        orders = [m.text for m in messages if m.role in ("system", "developer")]
-        said = [m for m in messages if m.role in ("user", "assistant")]
-        partial = said.pop().text if said and said[-1].role == "assistant" else ""
-        names = [m.name for m in said if m.role == "user" and m.name]
-        user = names[-1] if names else owner.user_name
-        history = [
-            ChatMessage(
-                id=str(number),
-                role="user" if m.role == "user" else "char",
-                name=(m.name or user) if m.role == "user" else version.name,
-                text=m.text,
-            )
-            for number, m in enumerate(said)
-        ]
-        tokens = body.sampling(model.context_length).max_tokens
-        cast = Cast(version, user, None, "\n".join(orders))
-        return self.prompter.compile(cast, history, model, tokens, partial)
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A body's messages, sorted out. `partial` is the answer's beginning, if the caller gave it."""
+
+    instructions: str
+    history: list[ChatMessage]
+    user: str
+    partial: str
+
+
+def _said(body: Body, user: str, character: str) -> _Said:
+    messages = _messages(body)
+    said = [m for m in messages if m.role in ("user", "assistant")]
+    partial = said.pop().text if said and said[-1].role == "assistant" else ""
+    named = [m.name for m in said if m.role == "user" and m.name]
+    user = named[-1] if named else user
+    history = [
+        ChatMessage(
+            id=str(number),
+            role="user" if m.role == "user" else "char",
+            name=m.name or (user if m.role == "user" else character),
+            text=m.text,
+        )
+        for number, m in enumerate(said)
+    ]
+    instructions = "\n".join(m.text for m in messages if m.role in ("system", "developer"))
+    return _Said(instructions, history, user, partial)
+
+
+def _in_character(
+    version: CharacterVersion, owner: ApiKey, model: ModelInfo, body: Body, room: int
+) -> Prompt:
+    """The character's prompt around what the caller sent."""
+    said = _said(body, owner.user_name, version.name)
+    cast = Cast(version, said.user, None, said.instructions)
+    compiled = one_prompt(character_template(), cast.data(said.partial), said.history, model, room)
+    return Prompt(compiled.token_ids, compiled.messages, compiled.stop)
+
+
+def _plainly(owner: ApiKey, model: ModelInfo, body: Body, room: int) -> Prompt:
+    """The caller's own prompt in the model's format."""
+    if isinstance(body, CompletionBody):
+        if model.chat_format is ChatFormat.MESSAGES:
+            return Prompt(None, [{"role": "user", "content": body.text}], ())
+        begin = model.tokenizer.special(Layout().begin)
+        return Prompt([begin, *model.tokenizer.encode(body.text)], None, ())
+    if model.chat_format is ChatFormat.MESSAGES:
+        return Prompt(None, [_as_sent(message) for message in _messages(body)], ())
+    said = _said(body, owner.user_name, ASSISTANT)
+    data = {"system": said.instructions, "name": ASSISTANT, "partial": said.partial}
+    compiled = one_prompt(plain_template(), data, said.history, model, room)
+    return Prompt(compiled.token_ids, None, compiled.stop)
 
 
 def _messages(body: Body) -> Sequence[InputMessage]:
@@ -94,8 +137,13 @@ def _messages(body: Body) -> Sequence[InputMessage]:
     return [InputMessage(role="user", content=body.text)]
 
 
-def _plainly(model: ModelInfo, body: Body) -> Prompt:
-    """The caller's own prompt in the model's format."""
-    if isinstance(body, CompletionBody):
-        return plain_completion(body.text, model)
-    return plain_chat([(m.role, m.name, m.text) for m in _messages(body)], model)
+def _as_sent(message: InputMessage) -> dict[str, Any]:
+    sent = {"role": message.role, "content": message.text}
+    return {**sent, "name": message.name} if message.name else sent
+
+
+@cache
+def plain_template() -> Template:
+    """Messages and no card."""
+    text = files("troupe.chat.openai_api").joinpath("plain.yaml").read_text("utf-8")
+    return Template.parse(text, "plain")

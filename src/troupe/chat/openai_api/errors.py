@@ -8,6 +8,7 @@ import orjson
 
 from troupe.chat import errors as chat
 from troupe.gateway import errors as gateway
+from troupe.prompt import PromptError
 
 AUTHENTICATION = "authentication_error"
 INVALID = "invalid_request_error"
@@ -87,6 +88,8 @@ def openai_error(error: Exception) -> OpenAIError | None:
             )
         case gateway.GatewayError():
             return OpenAIError(503, str(error), SERVER, None, error.code, error.retry_after or 1.0)
+        case PromptError():
+            return invalid(str(error), "messages", "context_length_exceeded")
         case chat.Overloaded():
             message = "The server is at its limit. Try again shortly."
             return OpenAIError(503, message, SERVER, None, error.code, error.retry_after)
