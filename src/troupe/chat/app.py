@@ -19,11 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 
+from troupe.gateway import from_settings
 from troupe.settings import Settings
 from troupe.telemetry.health import Readiness
 
 from .answers import Answers, Models
 from .catalog import Catalog
+from .catalog_pg import PostgresCatalog
 from .errors import NotFound as NoSuchPlace
 from .errors import WrongMethod
 from .generations import Generations
@@ -37,6 +39,7 @@ from .outbox import INTERVAL_S
 from .service import Chats
 from .socket import Sockets
 from .store.base import ChatStore
+from .store.postgres import PostgresStore
 from .turns import Turns
 from .warm import WarmChats
 
@@ -170,3 +173,19 @@ async def _no_such_place(request: Request, error: Exception) -> Response:
     if request.url.path.startswith("/v1/"):
         return openai_refusal(OpenAIError(error.status_code, what, INVALID, None, "unknown_url"))
     return chat_refusal(NoSuchPlace(what) if error.status_code == 404 else WrongMethod(what))
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The service over PostgreSQL, core's views and the configured providers.
+
+    Raises `MissingSetting` without a database or a secret key. Opens nothing until its lifespan
+    begins.
+    """
+    dsn = settings.database_url
+    if dsn is None:
+        raise MissingSetting("set TROUPE_DATABASE_URL to the database that holds the characters")
+    store = PostgresStore(settings.chat_database_url or dsn)
+    catalog = PostgresCatalog(dsn)
+    gateway = from_settings(settings)
+    service = build(settings, store, catalog, gateway, (store, catalog, gateway))
+    return assemble(settings, service)
