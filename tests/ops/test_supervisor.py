@@ -185,6 +185,23 @@ async def test_a_second_stop_has_no_patience(tmp_path: Path) -> None:
     assert seen.order("stopped") == ["a"]
 
 
+async def test_what_a_child_started_ends_with_it(tmp_path: Path) -> None:
+    started = tmp_path / "grandchild"
+    code = (
+        "import pathlib, subprocess, sys\n"
+        "held = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"pathlib.Path({str(started)!r}).write_text(str(held.pid))\n{SLEEPER}"
+    )
+    async with _running([_sleeper("a", tmp_path, code=code)], tmp_path) as (supervisor, seen):
+        await supervisor.settled()
+        first = int(started.read_text())
+        os.kill(supervisor.pid("a"), signal.SIGKILL)
+        await seen.until("a", "ready", 2)
+        import psutil
+
+        assert not psutil.pid_exists(first) or psutil.Process(first).status() == "zombie"
+
+
 async def test_stopping_while_a_child_starts_leaves_none(tmp_path: Path) -> None:
     before = set(_children_of_ours())
     never = Child("a", _launch("import time; time.sleep(600)"), _when(tmp_path / "never"))

@@ -37,7 +37,7 @@ async def test_a_job_that_fails_has_its_next_turn() -> None:
         done.set()
         return 0
 
-    task = asyncio.create_task(repeat(Job("sometimes", 0.001, sometimes), first_after_s=0))
+    task = asyncio.create_task(repeat(Job("sometimes", 0.001, sometimes)))
     async with asyncio.timeout(30):
         await done.wait()
     task.cancel()

@@ -7,10 +7,11 @@ A job that fails is logged, counted and tried again in its next turn; the others
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -19,6 +20,8 @@ import uvicorn
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.applications import Starlette
 
+from troupe.ops.errors import ChildFailed
+from troupe.ops.launch import Launch
 from troupe.settings import Settings
 from troupe.telemetry import health, logs, traces
 from troupe.telemetry.request_id import bound
@@ -46,11 +49,13 @@ _log = logs.get("troupe.worker")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every `every_s` seconds; `run` gives how many things it did."""
+    """Something to do every `every_s` seconds; `run` gives how many things it did. The first time
+    comes after `first_s` seconds, `every_s` if not given."""
 
     name: str
     every_s: float
     run: Callable[[], Awaitable[int]]
+    first_s: float | None = None
 
 
 async def run(settings: Settings) -> None:
@@ -81,9 +86,9 @@ async def run(settings: Settings) -> None:
         raise SystemExit(3)  # the log says why
 
 
-async def repeat(job: Job, first_after_s: float | None = None) -> None:
+async def repeat(job: Job) -> None:
     """Run a job again and again, counting from the end of a run to the beginning of the next."""
-    await asyncio.sleep(min(job.every_s, 5.0) if first_after_s is None else first_after_s)
+    await asyncio.sleep(job.every_s if job.first_s is None else job.first_s)
     while True:
         await run_once(job)
         await asyncio.sleep(job.every_s)
@@ -128,19 +133,18 @@ async def _jobs(settings: Settings, readiness: health.Readiness) -> AsyncIterato
         yield [
             Job("recover", 20.0, recover),
             Job("seal", 30.0, store.seal),
-            Job("sessions", 24 * 3600.0, lambda: _apart(_clear_sessions, settings)),
+            Job("sessions", 24 * 3600.0, _clear_sessions, first_s=600.0),
         ]
 
 
-async def _apart(work: Callable[[Settings], None], settings: Settings) -> int:
-    """Do it in a process that ends with it, so that the worker never holds Django in memory."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        await asyncio.get_running_loop().run_in_executor(pool, work, settings)
+async def _clear_sessions() -> int:
+    """In a process that ends with it, so that the worker never holds Django in memory."""
+    argv = [sys.executable, "-m", "troupe.ops.sessions"]
+    launch = Launch(argv, os.environ, death_signal=signal.SIGKILL)
+    with launch.in_child() as prepare_child:
+        process = await asyncio.create_subprocess_exec(
+            *argv, env=dict(launch.env), preexec_fn=prepare_child
+        )
+    if (status := await process.wait()) != 0:
+        raise ChildFailed(f"the clearing of sessions ended with status {status}")
     return 0
-
-
-def _clear_sessions(settings: Settings) -> None:
-    from troupe.core.jobs import clear_expired_sessions
-
-    clear_expired_sessions(settings)

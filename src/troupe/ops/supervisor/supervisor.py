@@ -7,6 +7,7 @@ that of the list: what a child needs stands before it, and the last are stopped 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -132,9 +133,8 @@ class Supervisor:
         )
         if self._stopping.is_set():
             return 0
-        process = await _spawn(launch)
+        process, pipe = await _spawn(launch, state.log)
         state.process = process
-        logging = asyncio.create_task(_pump(process, state.log))
         watching = asyncio.create_task(self._watch(state, process))
         try:
             if self._stopping.is_set():  # while it was started
@@ -142,8 +142,9 @@ class Supervisor:
             return await process.wait()
         finally:
             watching.cancel()
-            await asyncio.wait([logging, watching], timeout=2.0)
-            logging.cancel()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it started goes with it
+            pipe.close()
             state.process = None
 
     async def _watch(self, state: _State, process: asyncio.subprocess.Process) -> None:
@@ -209,28 +210,60 @@ def _send(process: asyncio.subprocess.Process, what: signal.Signals) -> bool:
     return True
 
 
-async def _spawn(launch: Launch) -> asyncio.subprocess.Process:
-    """Start a process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+async def _spawn(launch: Launch, log: LogFile) -> tuple[asyncio.subprocess.Process, _Pipe]:
+    """Start a process in a session of its own, so that Ctrl-C reaches the supervisor alone.
+
+    The pipe of its output is ours and not asyncio's, which would take the process for alive as
+    long as anything that it started holds the other end.
+    """
+    reading, writing = os.pipe()
     try:
         with launch.in_child() as prepare_child:
-            return await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *launch.argv,
                 env=dict(launch.env),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdout=writing,
+                stderr=writing,
                 start_new_session=True,
                 preexec_fn=prepare_child,
             )
     except OSError as error:
+        os.close(reading)
         raise OpsError(f"{launch.argv[0]} cannot be started: {error}") from error
+    finally:
+        os.close(writing)
+    return process, _Pipe(reading, log)
 
 
-async def _pump(process: asyncio.subprocess.Process, log: LogFile) -> None:
-    """Everything the child writes, into its log."""
-    assert process.stdout is not None
-    while data := await process.stdout.read(65536):
-        log.write(data)
+class _Pipe:
+    """Everything a child writes, into its log, as it comes."""
+
+    def __init__(self, fd: int, log: LogFile) -> None:
+        self._fd = fd
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._read)
+
+    def _read(self) -> bool:
+        """Whether there may be more."""
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(self._fd)
+            return False
+        self._log.write(data)
+        return True
+
+    def close(self) -> None:
+        """Take what is left; what comes later, from whoever holds the other end, is refused."""
+        while self._read():
+            pass
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
 
 
 def _how_it_ended(status: int) -> str:
