@@ -101,16 +101,14 @@ def serving(interval: float, rate: float, seconds: float) -> Iterator[Server]:
         child.wait()
 
 
-async def connect(port: int, count: int, delays: array[float], user: UUID) -> list[Client]:
-    """So many sockets that said hello."""
-    hello = {"type": "hello", "v": 1, "token": tokens.sign(SECRET, user, "Ada", guest=False)}
-    payload = json.dumps(hello).encode()
+async def connect(port: int, users: list[UUID], delays: array[float]) -> list[Client]:
+    """A socket for each, which said hello."""
     loop = asyncio.get_running_loop()
     clients: list[Client] = []
-    for _ in range(count):
+    for user in users:
         _, client = await loop.create_connection(lambda: Client(loop, delays), "127.0.0.1", port)
         await client.ready
-        client.say(payload)
+        client.say(json.dumps({"type": "hello", "v": 1, "token": token_of(user)}).encode())
         clients.append(client)
     return clients
 
@@ -118,10 +116,10 @@ async def connect(port: int, count: int, delays: array[float], user: UUID) -> li
 async def idle(server: Server, count: int) -> float:
     """kB of the server's memory for each idle socket."""
     delays = array("d")
-    warm = await connect(server.port, WARM_SOCKETS, delays, uuid4())
+    warm = await connect(server.port, people(WARM_SOCKETS), delays)
     await asyncio.sleep(1.0)
     before = server.resident_kb
-    clients = await connect(server.port, count, delays, uuid4())
+    clients = await connect(server.port, people(count), delays)
     await asyncio.sleep(2.0)
     after = server.resident_kb
     for client in warm + clients:
@@ -132,11 +130,10 @@ async def idle(server: Server, count: int) -> float:
 
 async def stream(server: Server, chats: int, seconds: float) -> Run:
     """Delays in ms over all chunks but those of the first seconds, and the processor's share."""
-    user = uuid4()
-    token = tokens.sign(SECRET, user, "Ada", guest=False)
-    ids = await make_chats(server.port, chats, token)
+    users = people(chats)
+    ids = await make_chats(server.port, users)
     delays = array("d")
-    clients = await connect(server.port, chats, delays, user)
+    clients = await connect(server.port, users, delays)
     for client, chat in zip(clients, ids, strict=True):
         send = {"type": "send", "id": "1", "chat": str(chat), "branch": 0}
         client.say(json.dumps({**send, "client_id": "c", "text": "Hi"}).encode())
@@ -160,13 +157,25 @@ async def stream(server: Server, chats: int, seconds: float) -> Run:
     )
 
 
-async def make_chats(port: int, count: int, token: str) -> list[UUID]:
-    """Chats of one person."""
-    headers = {"Authorization": f"Bearer {token}"}
-    url = f"http://127.0.0.1:{port}/chat/v1/chats"
-    async with httpx.AsyncClient(headers=headers) as http:
-        posts = (http.post(url, json={"character": "mira"}) for _ in range(count))
-        return [UUID((await post).json()["id"]) for post in posts]
+async def make_chats(port: int, users: list[UUID]) -> list[UUID]:
+    """A chat of each."""
+    ids = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/chat/v1") as http:
+        for user in users:
+            headers = {"Authorization": f"Bearer {token_of(user)}"}
+            made = await http.post("/chats", json={"character": "mira"}, headers=headers)
+            ids.append(UUID(made.json()["id"]))
+    return ids
+
+
+def people(count: int) -> list[UUID]:
+    """So many users."""
+    return [uuid4() for _ in range(count)]
+
+
+def token_of(user: UUID) -> str:
+    """A chat token of a user's."""
+    return tokens.sign(SECRET, user, "Ada", guest=False)
 
 
 def with_open_files() -> None:

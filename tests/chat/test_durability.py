@@ -97,6 +97,24 @@ async def test_a_client_that_sends_again_after_a_restart_gets_the_first_answer(
     assert len(await ada.turns(chat)) == 3
 
 
+async def test_two_processes_may_add_to_one_chat_in_turns(server: ChatServer) -> None:
+    ada = server.user("Ada")
+    chat = (await ada.new_chat())["id"]
+    async with (
+        fresh_server(server.settings, server.rows, ScriptedModels()) as second,
+        await ada.socket() as here,
+        await second.user("Ada", ada.user_id).socket() as there,
+    ):
+        for number in range(4):
+            socket = (here, there)[number % 2]
+            assert (await ada.say(socket, chat, f"line {number}"))["state"] == "complete"
+        sent = second.models.requests[-1].messages
+    assert [m["content"] for m in sent or []][1:] == (await bodies(ada, chat))[:-1]
+    assert [body for body in await bodies(ada, chat) if body.startswith("line")] == [
+        f"line {number}" for number in range(4)
+    ]
+
+
 async def test_lost_database_connections_lose_and_double_nothing(server: ChatServer) -> None:
     server.models.script = lambda request: ["word "] * 20
     server.models.pace = 0.01

@@ -74,6 +74,16 @@ async def test_sockets_beyond_the_cap_are_refused_with_a_reason(server: ChatServ
         assert b"overloaded" in refused.value.response.body
 
 
+async def test_a_user_who_asks_too_often_over_http_is_told_so(server: ChatServer) -> None:
+    server.buckets.rate, server.buckets.burst = 0.001, 3
+    ada, eve = server.user(), server.user()
+    answers = [await ada.http.get("/chats") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].json()["error"]["code"] == "overloaded"
+    assert answers[-1].headers["retry-after"] == "1"
+    assert (await eve.http.get("/chats")).status_code == 200
+
+
 def test_a_bucket_allows_a_burst_and_then_its_rate() -> None:
     bucket = Bucket(rate=2.0, burst=3.0, now=0.0)
     assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]

@@ -16,6 +16,7 @@ from tests.support.serving import serving
 from troupe import tokens
 from troupe.chat.app import UVICORN_OPTIONS, Service, assemble, build
 from troupe.chat.catalog_pg import PostgresCatalog
+from troupe.chat.limits import Buckets
 from troupe.chat.socket import Sockets
 from troupe.chat.store import PostgresStore
 from troupe.chat.store.migrations import migrate
@@ -35,6 +36,7 @@ class ChatServer:
     rows: CatalogRows
     settings: Settings
     sockets: Sockets
+    buckets: Buckets
     clients: list[ChatClient] = field(default_factory=list)
 
     async def stored_body(self, message: str) -> str:
@@ -81,8 +83,11 @@ async def fresh_server(
     store = PostgresStore(rows.dsn)
     service = build(settings, store, catalog, models, (store, catalog))
     app = assemble(settings, service)
+    app.state.buckets.rate = app.state.buckets.burst = 1e9  # tests ask more than people do
     async with serving(app, **UVICORN_OPTIONS) as port:
-        server = ChatServer(port, service, models, rows, settings, app.state.sockets)
+        server = ChatServer(
+            port, service, models, rows, settings, app.state.sockets, app.state.buckets
+        )
         try:
             yield server
         finally:

@@ -31,6 +31,7 @@ from .errors import WrongMethod
 from .generations import Generations
 from .http import Api
 from .http import refusal as chat_refusal
+from .limits import Buckets
 from .openai_api.asking import Asking
 from .openai_api.errors import INVALID, OpenAIError
 from .openai_api.http import OpenAIApi
@@ -44,6 +45,8 @@ from .turns import Turns
 from .warm import WarmChats
 
 SOCKET_PATH = "/chat/v1/socket"
+REQUESTS_PER_SECOND = 20.0  # of one user, over HTTP, for long
+REQUESTS_AT_ONCE = 100.0
 
 # What uvicorn has to be told for the sockets: deflate would triple their memory.
 UVICORN_OPTIONS = {
@@ -149,8 +152,9 @@ def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S)
         raise MissingSetting("set TROUPE_SECRET_KEY to the key that core signs chat tokens with")
     secret = settings.secret_key.get_secret_value()
     sockets = Sockets(service.turns, secret, settings.max_sockets, interval)
-    api = Api(service.chats, service.turns, secret, interval)
-    openai = OpenAIApi(service.asking, service.generations)
+    buckets = Buckets(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE)
+    api = Api(service.chats, service.turns, secret, interval, buckets)
+    openai = OpenAIApi(service.asking, service.generations, buckets)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -163,6 +167,7 @@ def assemble(settings: Settings, service: Service, interval: float = INTERVAL_S)
     )
     app.state.readiness = service.readiness()
     app.state.sockets = sockets
+    app.state.buckets = buckets
     return app
 
 

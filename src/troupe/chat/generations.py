@@ -21,7 +21,7 @@ from troupe.telemetry import logs, traces
 from .errors import Busy, Overloaded
 from .generation import Generation
 from .metrics import ANSWERS, FIRST_TOKEN, RECOVERED, STREAMS
-from .outcome import TooMuchText, ended, failed
+from .outcome import TooMuchText, counts, ended, failed
 from .store.base import ChatStore
 from .store.errors import ChatNotFound, MessageNotFound, StoreError, StoreUnavailable
 from .store.types import LiveGeneration, MessageKey, State
@@ -216,6 +216,7 @@ class Generations:
             STREAMS.set(len(self._running))
         self._ended[generation.key] = (time.monotonic(), generation)
         ANSWERS.labels(state.value).inc()
+        log.info("answer ended", message_id=generation.id, state=state.value, **counts(generation))
         generation.finish(state)
 
     async def _produce(self, generation: Generation, source: Source) -> State:

@@ -5,6 +5,7 @@ Each handler is named as its line in `endpoints.py`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,10 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from troupe.telemetry import traces
+
 from . import bodies, frames, requests, views
 from .auth import Viewer, bearer, viewer_of
 from .endpoints import ENDPOINTS, PREFIX, Endpoint
-from .errors import ChatError, NotFound
+from .errors import ChatError, NotFound, TooMany
+from .limits import Buckets
 from .mapping import chat_error
 from .metrics import REFUSED
 from .models import list_models
@@ -39,6 +43,7 @@ class Api:
     turns: Turns
     secret: str
     interval: float
+    buckets: Buckets
 
     def routes(self) -> list[Route]:
         """A route for every line of the endpoint table."""
@@ -140,15 +145,19 @@ class _Endpoint:
         endpoint: Endpoint,
         handler: Callable[[Viewer, Request], Awaitable[Answer]],
     ) -> None:
-        self._secret = api.secret
+        self._api = api
+        self._name = f"chat.{endpoint.name}"
         self._status = endpoint.status
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            viewer = viewer_of(self._secret, bearer(request.headers.get("authorization")))
-            answer = await self._handler(viewer, request)
+            viewer = viewer_of(self._api.secret, bearer(request.headers.get("authorization")))
+            if not self._api.buckets.take(viewer.user_id, time.monotonic()):
+                raise TooMany(retry_after=1.0)
+            with traces.span(self._name):
+                answer = await self._handler(viewer, request)
         except Exception as error:
             await refusal(chat_error(error))(scope, receive, send)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from troupe.gateway.errors import GatewayError
 from troupe.gateway.types import Finish
 from troupe.prompt import PromptError, PromptTooLong
@@ -59,3 +61,9 @@ def failed(generation: Generation, error: Exception) -> State:
     log.error("answer failed", message_id=generation.id, exc_info=error)
     generation.meta["error"] = {"code": "internal", "message": "Something went wrong here."}
     return State.INTERRUPTED if generation.text else State.FAILED
+
+
+def counts(generation: Generation) -> dict[str, Any]:
+    """What the log says of an answer: never its text."""
+    names = ("model", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ms", "total_ms")
+    return {name: generation.meta[name] for name in names if name in generation.meta}

@@ -19,6 +19,7 @@ from .generations import Generations
 from .greetings import first_messages
 from .requests import ChatChange, ChatsQuery, NewChat, TurnsQuery
 from .store.base import ChatStore
+from .store.errors import Conflict
 from .store.types import Chat, Member, Message, MessageKey, State, Turn
 from .warm import Path, WarmChat, WarmChats, with_chosen
 
@@ -148,7 +149,10 @@ class Chats:
             if turn.chosen == key.alt:
                 return self._shown(chat, branch, turn)
             if is_tip(path, turn):
-                await self.store.choose(key)
+                try:
+                    await self.store.choose(key)
+                except Conflict:  # another process went on from here meanwhile
+                    return await self._forked(warm, chat, key)
                 shown = with_chosen(turn, candidate(turn, key.alt))
                 path.put(shown)
                 return self._shown(chat, branch, shown)

@@ -55,6 +55,23 @@ class Turns:
         """Keep a message and let a character answer. A client id that was seen before changes
         nothing and answers as the first time."""
         self.check_length(text)
+        try:
+            begun = await self._send(viewer, chat_id, branch, client_id, text, speak)
+        except StateConflict:
+            # Another process added to the chat: once more, after what it added.
+            begun = await self._send(viewer, chat_id, branch, client_id, text, speak)
+        SENDS.labels("send").inc()
+        return begun
+
+    async def _send(
+        self,
+        viewer: Viewer,
+        chat_id: UUID,
+        branch: int | None,
+        client_id: str,
+        text: str,
+        speak: str | None,
+    ) -> Begun:
         chats = self.chats
         async with chats.warm.hold(chat_id) as warm:
             chat = await chats.owned(warm, viewer)
@@ -68,12 +85,10 @@ class Turns:
             slot = (chat_id, branch)
             chats.generations.claim(slot)
             try:
-                begun = await self._append(warm, viewer, path, client_id, text, asked)
+                return await self._append(warm, viewer, path, client_id, text, asked)
             finally:
                 if not chats.generations.started(slot):
                     chats.generations.release(slot)
-        SENDS.labels("send").inc()
-        return begun
 
     def check_length(self, text: str) -> None:
         """Raises `TooLong` if a message may not be as long as this."""

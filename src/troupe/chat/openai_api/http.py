@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import orjson
@@ -21,7 +20,7 @@ from troupe.chat.auth import bearer
 from troupe.chat.catalog import ApiKey
 from troupe.chat.errors import Unauthorized
 from troupe.chat.generations import Generations
-from troupe.chat.limits import Bucket
+from troupe.chat.limits import Buckets
 from troupe.chat.metrics import REFUSED, SENDS
 from troupe.chat.sse import HEADERS, until_gone
 from troupe.gateway.types import Delta, Finish, GenerationRequest
@@ -35,9 +34,6 @@ from .schemas import Body, ChatBody, CompletionBody, parse
 log = logs.get(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-REQUESTS_PER_SECOND = 20.0
-BURST = 100.0
-KEPT_BUCKETS = 10_000
 
 Handler = Callable[[ApiKey, Request], Awaitable[ASGIApp]]
 
@@ -48,7 +44,7 @@ class OpenAIApi:
 
     asking: Asking
     generations: Generations
-    buckets: OrderedDict[UUID, Bucket] = field(default_factory=OrderedDict)
+    buckets: Buckets
 
     def routes(self) -> list[Route]:
         """The routes under `/v1`."""
@@ -90,12 +86,7 @@ class OpenAIApi:
             owner = None
         if owner is None:
             raise bad_key()
-        now = time.monotonic()
-        bucket = self.buckets.setdefault(owner.user_id, Bucket(REQUESTS_PER_SECOND, BURST, now))
-        self.buckets.move_to_end(owner.user_id)
-        if len(self.buckets) > KEPT_BUCKETS:
-            self.buckets.popitem(last=False)
-        if not bucket.take(now):
+        if not self.buckets.take(owner.user_id, time.monotonic()):
             raise too_many()
         return owner
 
