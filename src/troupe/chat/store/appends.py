@@ -26,29 +26,30 @@ RACES = 5
 
 APPEND = b"""
 WITH item AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%(items)s) AS i(
+    SELECT i.*, (
+        SELECT s.keys FROM chat.sent s WHERE s.chat_id = i.chat_id AND s.client_id = i.client_id
+    ) AS seen
+    FROM json_to_recordset(%(items)s) AS i(
         n int, chat_id uuid, client_id text, keys jsonb, line text, at timestamptz)
 ), entry AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%(entries)s) AS e(
+    SELECT e.*, coalesce((
+        SELECT true FROM chat.message m WHERE m.chat_id = e.chat_id AND m.branch = e.branch
+        AND m.seq = e.seq AND m.alt = e.alt
+    ), (
+        SELECT true FROM chat.segment s WHERE s.chat_id = e.chat_id AND s.branch = e.branch
+        AND s.last_seq >= e.seq LIMIT 1
+    ), false) AS taken
+    FROM json_to_recordset(%(entries)s) AS e(
         n int, chat_id uuid, branch int, seq int, alt int, speaker text, state text,
         chosen boolean, body text, created_at timestamptz, meta text,
         owner text, epoch text, started_at timestamptz, ripe boolean)
 ), live AS MATERIALIZED (
-    SELECT c.chat_id FROM chat.chat c WHERE c.chat_id IN (SELECT chat_id FROM item)
-    ORDER BY c.chat_id FOR KEY SHARE
-), seen AS MATERIALIZED (
-    SELECT i.n, s.keys FROM item i
-    JOIN chat.sent s ON s.chat_id = i.chat_id AND s.client_id = i.client_id
-), taken AS MATERIALIZED (
-    SELECT e.n FROM entry e WHERE EXISTS (
-        SELECT 1 FROM chat.message m WHERE m.chat_id = e.chat_id AND m.branch = e.branch
-        AND m.seq = e.seq AND m.alt = e.alt)
-    OR EXISTS (
-        SELECT 1 FROM chat.segment s WHERE s.chat_id = e.chat_id AND s.branch = e.branch
-        AND s.last_seq >= e.seq)
+    SELECT i.n FROM item i CROSS JOIN LATERAL (
+        SELECT 1 FROM chat.chat c WHERE c.chat_id = i.chat_id FOR KEY SHARE
+    ) AS c
 ), new AS MATERIALIZED (
-    SELECT i.* FROM item i JOIN live USING (chat_id)
-    WHERE i.n NOT IN (SELECT n FROM seen) AND i.n NOT IN (SELECT n FROM taken)
+    SELECT i.* FROM item i JOIN live ON live.n = i.n
+    WHERE i.seen IS NULL AND i.n NOT IN (SELECT n FROM entry WHERE taken)
 ), kept AS (
     INSERT INTO chat.message
         (chat_id, branch, seq, alt, speaker, state, chosen, body, created_at, meta)
@@ -71,8 +72,8 @@ WITH item AS MATERIALIZED (
         last_at = greatest(b.last_at, new.at)
     FROM new WHERE b.chat_id = new.chat_id
 )
-SELECT i.n, live.chat_id IS NOT NULL, seen.keys, i.n IN (SELECT n FROM taken)
-FROM item i LEFT JOIN live USING (chat_id) LEFT JOIN seen ON seen.n = i.n
+SELECT i.n, live.n IS NOT NULL, i.seen, i.n IN (SELECT n FROM entry WHERE taken)
+FROM item i LEFT JOIN live ON live.n = i.n
 """
 
 PLACES = b"""

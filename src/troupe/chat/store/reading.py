@@ -194,8 +194,9 @@ class Reader:
         if floor is None:
             assert limit is not None
             floor = found[0][11] if found else low - limit
-        messages = _messages(chat_id, found, {s.branch: (s.low, s.high) for s in path.spans})
-        return turns_of((m for m in messages if m.key.seq >= floor), path.pins), floor
+        spans = {s.branch: (max(s.low, floor), s.high) for s in path.spans}
+        messages = _messages(chat_id, found, spans)
+        return turns_of(messages, path.pins), floor
 
 
 def _messages(
@@ -205,7 +206,7 @@ def _messages(
     messages: list[Message] = []
     for row in found:
         if row[9] is None:
-            messages.append(message_of(chat_id, row[:9]))
+            messages.append(message_of(chat_id, row))
             continue
         low, high = spans[row[0]]
         sealed = segments.decode(chat_id, row[0], row[9], row[10])

@@ -61,8 +61,9 @@ def line_of(messages: Sequence[Message]) -> str | None:
 
 
 def message_of(chat_id: UUID, row: Sequence[Any]) -> Message:
-    """From columns branch, seq, alt, speaker, state, chosen, body, created_at, meta."""
-    branch, seq, alt, speaker, state, chosen, body, created_at, meta = row
+    """From columns branch, seq, alt, speaker, state, chosen, body, created_at, meta; more may
+    follow."""
+    branch, seq, alt, speaker, state, chosen, body, created_at, meta, *_ = row
     key = MessageKey(chat_id, branch, seq, alt)
     return Message(key, speaker, STATES[state], body, created_at, chosen, meta)
 

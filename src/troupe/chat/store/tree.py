@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .types import Branch, Message, MessageKey, State, Turn
+from .types import Branch, Message, State, Turn
 
 FOREVER = 2**31 - 1  # after any turn
 
@@ -49,22 +49,31 @@ def path_of(branches: Mapping[int, Branch], branch: int, before: int | None = No
 
 
 def turns_of(messages: Iterable[Message], pins: Mapping[int, int]) -> list[Turn]:
-    """Messages of one path, each once, as turns, oldest first. Erased turns are left out."""
-    rows: dict[int, dict[int, Message]] = {}
+    """Messages of one path as turns, oldest first. Erased turns are left out. A message may come
+    twice, as when it was read while it was sealed."""
+    # Nearly every turn has one candidate: those are not worth a collection of their own.
+    firsts: dict[int, Message] = {}
+    several: dict[int, dict[int, Message]] = {}
     for message in messages:
-        if message.state is not State.DELETED:
-            key: MessageKey = message.key
-            rows.setdefault(key.seq, {})[key.alt] = message
-    return [_turn(seq, rows[seq], pins.get(seq)) for seq in sorted(rows)]
+        if message.state is State.DELETED:
+            continue
+        _, _, seq, alt = message.key
+        first = firsts.setdefault(seq, message)
+        if first is not message:
+            several.setdefault(seq, {first.key.alt: first})[alt] = message
+    turns: list[Turn] = []
+    for seq in sorted(firsts):
+        if seq in several:
+            turns.append(_choice(seq, several[seq], pins.get(seq)))
+        else:
+            _, branch, _, alt = firsts[seq].key
+            turns.append(Turn(branch, seq, alt, (firsts[seq],)))
+    return turns
 
 
-def _turn(seq: int, row: dict[int, Message], pin: int | None) -> Turn:
-    if len(row) == 1:
-        (message,) = row.values()
-        return Turn(message.key.branch, seq, message.key.alt, (message,))
+def _choice(seq: int, row: dict[int, Message], pin: int | None) -> Turn:
+    """A turn of several candidates: the one that a fork follows, else the one that was chosen."""
     candidates = tuple(row[alt] for alt in sorted(row))
-    chosen = pin
-    if chosen not in row:
-        chosen = next((m.key.alt for m in candidates if m.chosen), candidates[0].key.alt)
-    assert chosen is not None
-    return Turn(candidates[0].key.branch, seq, chosen, candidates)
+    first = candidates[0].key
+    chosen = next((m.key.alt for m in candidates if m.chosen), first.alt)
+    return Turn(first.branch, seq, pin if pin is not None and pin in row else chosen, candidates)
