@@ -29,7 +29,7 @@ async def test_reads_use_no_transaction_ids(store: PostgresStore, store_url: str
         lambda: store.next_seq(chat_id, ROOT),
         lambda: store.inbox(ANNA),
         lambda: store.generation(MessageKey(chat_id, ROOT, 1, 0)),
-        lambda: store.seal(),
+        store.seal,
         lambda: store.recover("nobody", "new", 3600),
     ):
         assert await transaction_ids(store_url, read, most=0) == 0
