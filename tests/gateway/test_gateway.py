@@ -1,19 +1,20 @@
-"""The gateway against a server that fails in every way that servers do."""
+"""The gateway over real servers: which model, how often, how long, and what is left behind."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from prometheus_client import REGISTRY
 
-from tests.gateway.upstream_server import FakeServer
-from tests.support.serving import serving
-from troupe.gateway import Gateway, Retries, discovery
+from tests.gateway.upstream import GOOD, Upstream, ask, chunk, events, status, upstream
+from troupe.gateway import Gateway, Policy, Timeouts, from_settings
+from troupe.gateway.breaker import BreakerPolicy
+from troupe.gateway.discovery import Candidate, Discovery
 from troupe.gateway.errors import (
     BadRequest,
-    ContextTooLong,
     GatewayError,
     ModelNotFound,
     ProviderUnavailable,
@@ -21,211 +22,253 @@ from troupe.gateway.errors import (
     Timeout,
     UpstreamError,
 )
-from troupe.gateway.providers.openai import OpenAIProvider
-from troupe.gateway.types import Delta, Finish, GenerationRequest, Sampling
-from troupe.gateway.upstream import TimeLimits
-from troupe.telemetry import request_id
+from troupe.gateway.providers import OpenAIProvider
+from troupe.gateway.retry import RetryPolicy
+from troupe.gateway.types import Delta, Finish
+from troupe.settings import Settings
 
-QUICK = TimeLimits(connect=1, answer=2, first_token=0.5, between_tokens=0.5)
+QUICK = Policy(
+    timeouts=Timeouts(first_token=5.0, between_tokens=5.0, total=20.0),
+    retry=RetryPolicy(attempts=3, first_pause_s=0.01, longest_pause_s=0.02, patience_s=0.5),
+    breaker=BreakerPolicy(failures=50),
+)
 
 
 @asynccontextmanager
-async def gateway_to(server: FakeServer, **more: bool) -> AsyncIterator[Gateway]:
-    async with serving(server.app) as port:
-        provider = OpenAIProvider(
-            "fake", f"http://127.0.0.1:{port}/v1", key="secret", limits=QUICK, **more
-        )
-        gateway = Gateway([provider], retries=Retries(attempts=3, first_wait_s=0.01))
-        await gateway.open()
+async def gateway_to(*answers, policy: Policy = QUICK) -> AsyncIterator[tuple[Gateway, Upstream]]:
+    async with upstream(*answers) as server:
+        gateway = Gateway([OpenAIProvider("bird", server.url)], policies={"bird": policy})
         try:
-            yield gateway
+            yield gateway, server
         finally:
             await gateway.close()
 
 
-def asking(model: str = "fake:one", **sampling: float) -> GenerationRequest:
-    return GenerationRequest(
-        model=model,
-        conversation="c",
-        sampling=Sampling(**sampling),  # type: ignore[arg-type]
-        messages=[{"role": "user", "content": "hi"}],
-        stop=("\nSam:",),
-    )
+async def whole(gateway: Gateway, model: str = "bird:parrot") -> str:
+    text, last = "", None
+    async with aclosing(gateway.stream(ask(model))) as stream:
+        async for event in stream:
+            if isinstance(event, Delta):
+                text += event.text
+            else:
+                last = event
+    assert isinstance(last, Finish)
+    return text
 
 
-async def read(gateway: Gateway, request: GenerationRequest) -> tuple[str, Finish | None]:
-    text, finish = "", None
-    async for event in gateway.stream(request):
-        if isinstance(event, Delta):
-            text += event.text
-        else:
-            finish = event
-    return text, finish
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-async def _drain(stream: AsyncGenerator[Delta | Finish, None]) -> None:
-    async for _ in stream:
-        pass
+async def test_a_model_is_found_and_answers():
+    before = counted("troupe_gateway_answers_total", provider="bird", outcome="stop")
+    cached = counted("troupe_gateway_tokens_total", provider="bird", kind="cached")
+    async with gateway_to(events(*GOOD)) as (gateway, _):
+        assert [m.id for m in await gateway.models()] == ["bird:parrot"]
+        assert (await gateway.resolve("bird:parrot")).name == "parrot"
+        assert (await gateway.resolve(None)).name == "parrot"
+        assert await whole(gateway) == "Hello"
+    assert counted("troupe_gateway_answers_total", provider="bird", outcome="stop") == before + 1
+    assert counted("troupe_gateway_tokens_total", provider="bird", kind="cached") == cached + 8
 
 
-async def test_an_answer_arrives_whole_with_what_it_took() -> None:
-    server = FakeServer()
-    async with gateway_to(server) as gateway:
-        with request_id.bound("req-1"):
-            text, finish = await read(gateway, asking(temperature=0.5, top_k=3))
-    assert text == "0 1 2 "
-    assert finish is not None
-    assert (finish.reason, finish.model, finish.provider) == ("length", "fake:one", "fake")
-    usage = finish.usage
-    assert (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens) == (9, 5, 3)
-    asked, headers = server.asked[0], server.headers[0]
-    assert asked["model"] == "one"
-    assert asked["temperature"] == 0.5
-    assert asked["stop"] == ["\nSam:"]
-    assert "top_k" not in asked, "OpenAI's own server refuses it"
-    assert headers["x-request-id"] == "req-1"
-    assert headers["authorization"] == "Bearer secret"
+async def test_an_unknown_model_is_said_so():
+    async with gateway_to(events(*GOOD)) as (gateway, _):
+        with pytest.raises(ModelNotFound, match="'bird:no'"):
+            await gateway.resolve("bird:no")
+        with pytest.raises(ModelNotFound):
+            await whole(gateway, "bird:no")
 
 
-async def test_local_servers_are_given_the_sampling_that_only_they_know() -> None:
-    server = FakeServer()
-    async with gateway_to(server, extended=True) as gateway:
-        await read(gateway, asking(top_k=3))
-    assert server.asked[0]["top_k"] == 3
+@pytest.mark.parametrize("bad", [status(500), status(503), status(429, retry_after="0"),
+                                 events("data: x\n\n"), events(cut=True)])  # fmt: skip
+async def test_what_fails_before_the_first_token_is_asked_again(bad):
+    async with gateway_to(bad, bad, events(*GOOD)) as (gateway, server):
+        assert await whole(gateway) == "Hello"
+    assert len(server.requests) == 3
 
 
-async def test_a_server_that_counts_nothing_is_counted_for() -> None:
-    server = FakeServer()
-    server.faults = ["no usage"]
-    async with gateway_to(server) as gateway:
-        _, finish = await read(gateway, asking())
-    assert finish is not None
-    assert finish.usage.completion_tokens == 3
+async def test_it_gives_up_after_its_attempts():
+    async with gateway_to(status(500)) as (gateway, server):
+        with pytest.raises(UpstreamError):
+            await whole(gateway)
+    assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("fault", ["500", "502", "503", "429 after 0.05", "silent"])
-async def test_a_failure_before_the_first_word_is_tried_again(fault: str) -> None:
-    server = FakeServer()
-    server.faults = [fault]
-    async with gateway_to(server) as gateway:
-        text, _ = await read(gateway, asking())
-    assert text == "0 1 2 "
-    assert len(server.asked) == 2
+async def test_nothing_is_asked_again_after_the_first_token():
+    async with gateway_to(events(chunk("Hi"), cut=True), events(*GOOD)) as (gateway, server):
+        stream = gateway.stream(ask("bird:parrot"))
+        assert await anext(stream) == Delta("Hi")
+        with pytest.raises(UpstreamError):
+            await anext(stream)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"),
-    [("broken", UpstreamError), ("error inside", UpstreamError), ("stall", Timeout)],
+    ("bad", "error"),
+    [(status(400), BadRequest), (status(429, retry_after="99"), RateLimited)],
 )
-async def test_a_failure_after_the_first_word_is_not(fault: str, error: type[GatewayError]) -> None:
-    server = FakeServer()
-    server.faults = [fault]
-    async with gateway_to(server) as gateway:
-        stream = gateway.stream(asking())
-        assert await anext(stream) == Delta("0 ")
+async def test_what_would_not_help_is_not_asked_again(bad, error):
+    async with gateway_to(bad) as (gateway, server):
         with pytest.raises(error):
-            await _drain(stream)
-    assert len(server.asked) == 1
+            await whole(gateway)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("faults", "error", "asked"),
+    ("limits", "pieces"),
     [
-        (["400"], BadRequest, 1),
-        (["401"], BadRequest, 1),
-        (["404"], ModelNotFound, 1),
-        (["long"], ContextTooLong, 1),
-        (["429 after 60"], RateLimited, 1),
-        (["500", "500", "500"], UpstreamError, 3),
-        (["garbage"] * 3, UpstreamError, 3),
+        (Timeouts(first_token=0.1), [30.0, chunk("Hi")]),
+        (Timeouts(between_tokens=0.1), [chunk("Hi"), 30.0]),
+        (Timeouts(total=0.3), [chunk("Hi"), *[0.05, chunk("Hi")] * 1000]),
     ],
 )
-async def test_each_failure_has_its_name(
-    faults: list[str], error: type[GatewayError], asked: int
-) -> None:
-    server = FakeServer()
-    server.faults = list(faults)
-    async with gateway_to(server) as gateway:
-        with pytest.raises(error):
-            await read(gateway, asking())
-    assert len(server.asked) == asked
+async def test_each_time_limit_ends_the_answer_and_the_work(limits, pieces):
+    policy = Policy(limits, RetryPolicy(attempts=1))
+    async with gateway_to(events(*pieces), policy=policy) as (gateway, server):
+        with pytest.raises(Timeout):
+            await whole(gateway)
+        await asyncio.wait_for(server.gone.wait(), 10)
 
 
-async def test_closing_the_stream_aborts_the_work() -> None:
-    server = FakeServer()
-    server.faults = ["endless"]
-    async with gateway_to(server) as gateway:
-        stream = gateway.stream(asking())
-        await anext(stream)
+async def test_closing_the_iterator_ends_the_work_at_the_provider():
+    before = counted("troupe_gateway_answers_total", provider="bird", outcome="cancelled")
+    async with gateway_to(events(chunk("Hi"), 30.0, chunk("more"))) as (gateway, server):
+        stream = gateway.stream(ask("bird:parrot"))
+        assert await anext(stream) == Delta("Hi")
         await stream.aclose()
-        await asyncio.wait_for(server.aborted.wait(), 5)
+        await asyncio.wait_for(server.gone.wait(), 10)
+    after = counted("troupe_gateway_answers_total", provider="bird", outcome="cancelled")
+    assert after == before + 1
 
 
-async def test_a_provider_that_keeps_failing_is_left_alone_for_a_while() -> None:
-    server = FakeServer()
-    server.faults = ["500"] * 20
-    async with gateway_to(server) as gateway:
+async def test_cancelling_before_the_first_token_ends_the_work_too():
+    async with gateway_to(events(": wait\n\n", 30.0)) as (gateway, server):
+        task = asyncio.create_task(whole(gateway))
+        while not server.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.gone.wait(), 10)
+
+
+async def test_a_provider_that_keeps_failing_is_left_alone():
+    policy = Policy(retry=RetryPolicy(attempts=1), breaker=BreakerPolicy(failures=2, open_s=60))
+    async with gateway_to(status(500), policy=policy) as (gateway, server):
+        for _ in range(2):
+            with pytest.raises(UpstreamError):
+                await whole(gateway)
+        with pytest.raises(ProviderUnavailable, match="left alone") as caught:
+            await whole(gateway)
+        assert len(server.requests) == 2
+        assert caught.value.retry_after is not None
+        assert counted("troupe_gateway_circuit_open", provider="bird") == 1
+
+
+async def test_refusals_of_a_request_do_not_open_the_circuit():
+    policy = Policy(retry=RetryPolicy(attempts=1), breaker=BreakerPolicy(failures=1, open_s=60))
+    answers = [status(400), status(429), status(404), events(*GOOD)]
+    async with gateway_to(*answers, policy=policy) as (gateway, _):
         for _ in range(3):
             with pytest.raises(GatewayError):
-                await read(gateway, asking())
-        asked = len(server.asked)
-        with pytest.raises(ProviderUnavailable, match="asked again in"):
-            await read(gateway, asking())
-        assert len(server.asked) == asked
+                await whole(gateway)
+        assert await whole(gateway) == "Hello"
 
 
-async def test_models_are_named_by_their_provider() -> None:
-    server = FakeServer()
-    async with gateway_to(server) as gateway:
-        models = await gateway.models()
-        assert [(m.id, m.context_length) for m in models] == [
-            ("fake:one", 4096),
-            ("fake:two", 8192),
+async def test_a_failing_provider_hides_no_other():
+    async with upstream(events(*GOOD)) as good, upstream(events(), models=[]) as empty:
+        providers = [
+            OpenAIProvider("gone", "http://127.0.0.1:1/v1"),
+            OpenAIProvider("empty", empty.url),
+            OpenAIProvider("bird", good.url),
         ]
-        assert (await gateway.resolve(None)).id == "fake:one"
-        with pytest.raises(ModelNotFound, match="nowhere"):
-            await gateway.resolve("nowhere")
+        gateway = Gateway(providers)
+        assert [m.id for m in await gateway.models()] == ["bird:parrot"]
+        await gateway.close()
 
 
-async def test_a_server_that_is_not_there_says_so() -> None:
-    gateway = Gateway([OpenAIProvider("gone", "http://127.0.0.1:9/v1", limits=QUICK)])
+async def test_models_of_a_provider_that_went_away_stay_in_the_list_as_not_ready():
+    async with upstream(events(*GOOD)) as server:
+        gateway = Gateway([OpenAIProvider("bird", server.url)])
+        assert (await gateway.models())[0].ready
+    gateway._offers.doubt()
+    gateway._offers._asked -= 2  # as if two seconds had passed
+    (model,) = await gateway.models()
+    assert (model.id, model.ready) == ("bird:parrot", False)
+    assert "cannot be reached" in model.why_not
+    await gateway.close()
+
+
+async def test_the_list_is_kept_for_a_while():
+    async with gateway_to(events(*GOOD)) as (gateway, server):
+        for _ in range(5):
+            await gateway.models()
+        assert server.listed == 1
+
+
+async def test_local_servers_are_found_and_offered_by_their_names():
+    async with (
+        upstream(events(*GOOD), models=[{"id": "llama3:8b"}]) as ollama,
+        upstream(events(), models=[{"id": "m", "owned_by": "someone"}]) as stranger,
+        upstream(events(), models=[{"id": "t", "owned_by": "troupe"}]) as own,
+        upstream(events(), models=[{"id": "x"}]) as skipped,
+    ):
+        candidates = [
+            Candidate("ollama", ollama.port),
+            Candidate("llama-server", stranger.port, ("llamacpp",)),
+            Candidate("other-troupe", own.port),
+            Candidate("self", skipped.port),
+            Candidate("nobody", 1),
+        ]
+        gateway = Gateway([], Discovery({skipped.port}, candidates))
+        assert [m.id for m in await gateway.models()] == ["ollama:llama3:8b"]
+        assert await whole(gateway, "ollama:llama3:8b") == "Hello"
+        assert skipped.listed == 0
+        await gateway.close()
+
+
+async def test_a_local_server_that_starts_later_is_found_and_one_that_stops_goes():
+    async with upstream(events(*GOOD)) as server:
+        port = server.port
+    discovery = Discovery((), [Candidate("ollama", port)])
+    assert await discovery.look() == []
+    async with upstream(events(*GOOD)) as server:
+        later = Discovery((), [Candidate("ollama", server.port)])
+        assert [p.name for p in await later.look()] == ["ollama"]
+    assert await later.look() == []
+    await later.close()
+    await discovery.close()
+
+
+async def test_without_any_model_it_says_why():
+    gateway = Gateway([OpenAIProvider("gone", "http://127.0.0.1:1/v1")])
     assert await gateway.models() == []
-    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+    with pytest.raises(ProviderUnavailable, match="gone cannot be reached"):
         await gateway.resolve(None)
     await gateway.close()
 
 
-@pytest.mark.parametrize("listed", [[], {"data": 3}, "x", {"data": [3, {"id": 4}]}])
-async def test_a_list_of_models_that_is_none_is_no_crash(listed: object) -> None:
-    server = FakeServer()
-    server.listed = listed
-    async with gateway_to(server) as gateway:
+@pytest.mark.parametrize("listed", [[3, {"id": 4}], 3, "x", {"data": 1}])
+async def test_a_list_of_models_that_is_none_does_no_harm(listed):
+    async with upstream(events(), models=listed) as server:
+        gateway = Gateway([OpenAIProvider("bird", server.url)])
         assert await gateway.models() == []
+        await gateway.close()
 
 
-async def test_servers_on_this_machine_are_found_but_never_ourselves() -> None:
-    server = FakeServer()
-    async with serving(server.app) as port:
-        ports = {"ollama": port, "vllm": 9, "own": 7}
-        places = discovery.places(frozenset({7}), ports)
-        assert [place.name for place in places] == ["ollama", "vllm"]
-        assert [place.name for place in await discovery.look(places)] == ["ollama"]
-
-
-async def test_what_is_found_is_offered_and_what_is_gone_is_not() -> None:
-    server = FakeServer()
-    async with serving(server.app) as port:
-        here = [True]
-
-        async def discover() -> list[OpenAIProvider]:
-            url = f"http://127.0.0.1:{port}/v1"
-            return [OpenAIProvider("ollama", url, limits=QUICK)] if here[0] else []
-
-        gateway = Gateway([], discover=discover, discover_every_s=0.02)  # type: ignore[arg-type]
+async def test_settings_name_the_providers(tmp_path):
+    async with upstream(events(*GOOD)) as server:
+        settings = Settings(
+            engine_url="http://127.0.0.1:1",
+            openai_base_url=server.url,
+            openai_api_key="k",
+            discover_local_models=False,
+            default_model="openai:parrot",
+        )
+        gateway = from_settings(settings)
         await gateway.open()
-        await asyncio.sleep(0.1)
-        assert [m.id for m in await gateway.models()] == ["ollama:one", "ollama:two"]
-        here[0] = False
-        await asyncio.sleep(0.1)
-        assert await gateway.models() == []
+        assert (await gateway.resolve(None)).id == "openai:parrot"
+        assert await whole(gateway, "openai:parrot") == "Hello"
+        assert server.requests[0][0]["authorization"] == "Bearer k"
         await gateway.close()

@@ -12,10 +12,11 @@ import uvicorn
 
 
 @asynccontextmanager
-async def serving(app: Any, **options: Any) -> AsyncIterator[int]:
-    """Run an ASGI application under uvicorn; gives the port."""
+async def serving(app: Any, port: int = 0, **options: Any) -> AsyncIterator[int]:
+    """Run an ASGI application under uvicorn; gives the port (0: the system's choice)."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         app, log_level="critical", timeout_graceful_shutdown=2, access_log=False, **options
     )

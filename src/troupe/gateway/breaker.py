@@ -1,7 +1,8 @@
-"""A circuit breaker: after several failures in a row a provider is left alone for a while. Pure.
+"""A circuit breaker: leaves a provider alone for a while after it has failed often. Pure.
 
-Closed: calls pass. Open: none passes until `cooldown_s` is over. Half open: one call passes, and
-its outcome closes or opens the circuit again. (M. Nygard, "Release It!", chapter 5.)
+Closed, it lets all through; after some failures in a row it opens; when its time is up it is half
+open and lets one request try. That one closes it, or opens it for twice as long (Nygard, "Release
+It!"). The clock is passed in, in seconds.
 """
 
 from __future__ import annotations
@@ -10,55 +11,73 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Circuit(StrEnum):
-    """The state of a breaker."""
-
+class State(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
-    HALF_OPEN = "half_open"
+    HALF_OPEN = "half open"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """How many failures in a row open the circuit, and for how long."""
+
+    failures: int = 5
+    open_s: float = 5.0
+    longest_open_s: float = 60.0
+
+
 class Breaker:
-    """Times are seconds of any monotonic clock, passed in."""
+    """The state of one provider's circuit."""
 
-    threshold: int = 5
-    cooldown_s: float = 5.0
-    failures: int = 0
-    opened_at: float | None = None
-    probing: bool = False
+    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+        self._policy = policy or BreakerPolicy()
+        self._failures = 0
+        self._open_s = self._policy.open_s
+        self._until: float | None = None  # open until then
+        self._trying = False  # half open, and a request is on its way
 
-    def state(self, now: float) -> Circuit:
+    def state(self, now: float) -> State:
         """Where the circuit stands."""
-        if self.opened_at is None:
-            return Circuit.CLOSED
-        return Circuit.OPEN if now < self.opened_at + self.cooldown_s else Circuit.HALF_OPEN
+        if self._until is None:
+            return State.CLOSED
+        return State.OPEN if now < self._until else State.HALF_OPEN
 
-    def admit(self, now: float) -> bool:
-        """Whether a call may pass. One that may must end in `succeeded`, `failed` or `left`."""
-        state = self.state(now)
-        if state is Circuit.HALF_OPEN and not self.probing:
-            self.probing = True
-            return True
-        return state is Circuit.CLOSED
+    def wait(self, now: float) -> float:
+        """Seconds until a request may go; 0 means now, and then `begin` must be called."""
+        match self.state(now):
+            case State.CLOSED:
+                return 0.0
+            case State.OPEN:
+                assert self._until is not None
+                return self._until - now
+            case State.HALF_OPEN:
+                # Someone else is trying: a little later it will be known how that went.
+                return min(1.0, self._open_s) if self._trying else 0.0
 
-    def wait_s(self, now: float) -> float:
-        """How long until a call may pass."""
-        if self.opened_at is None:
-            return 0.0
-        return max(0.0, self.opened_at + self.cooldown_s - now)
+    def begin(self, now: float) -> None:
+        """A request goes out."""
+        if self.state(now) is State.HALF_OPEN:
+            self._trying = True
 
     def succeeded(self) -> None:
         """The provider answered."""
-        self.failures, self.opened_at, self.probing = 0, None, False
+        self._failures = 0
+        self._open_s = self._policy.open_s
+        self._until = None
+        self._trying = False
 
     def failed(self, now: float) -> None:
-        """The provider did not answer as it should."""
-        self.failures += 1
-        if self.probing or self.failures >= self.threshold:
-            self.opened_at = now
-        self.probing = False
+        """The provider failed."""
+        if self.state(now) is State.OPEN:
+            return  # sent before it opened: nothing new
+        half_open = self.state(now) is State.HALF_OPEN
+        self._failures += 1
+        self._trying = False
+        if half_open:
+            self._open_s = min(2 * self._open_s, self._policy.longest_open_s)
+        if half_open or self._failures >= self._policy.failures:
+            self._until = now + self._open_s
 
-    def left(self) -> None:
-        """The caller went away before anything was known."""
-        self.probing = False
+    def abandoned(self) -> None:
+        """The request was given up by its caller: it says nothing about the provider."""
+        self._trying = False

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from troupe.settings import Settings
 
-from . import discovery
-from .gateway import Gateway
-from .providers.openai import OpenAIProvider
-from .providers.troupe import TroupeProvider
+from .breaker import BreakerPolicy
+from .discovery import Discovery
+from .gateway import Gateway, Policy
+from .providers import OpenAIProvider, TroupeProvider
+from .retry import RetryPolicy
 from .types import Provider
+
+# The engine is back seconds after a crash: wait for it. Others may be gone for long.
+OWN_ENGINE = Policy(
+    retry=RetryPolicy(attempts=10, longest_pause_s=2.0, patience_s=15.0),
+    breaker=BreakerPolicy(failures=10, open_s=1.0, longest_open_s=4.0),
+)
 
 
 def from_settings(settings: Settings) -> Gateway:
-    """Troupe's engine first, then the configured server, then what is found on this machine."""
-    providers: list[Provider] = [TroupeProvider(settings.engine_address)]
+    """Troupe's engine first, then the configured server, then what is found on this machine.
+
+    Opens nothing yet. Raises `ProviderUnavailable` for an address that is none.
+    """
+    folder = settings.model_dir if settings.engine_url is None else None
+    engine = TroupeProvider(settings.engine_address, folder)
+    providers: list[Provider] = [engine]
     if settings.openai_base_url is not None:
         key = settings.openai_api_key
-        providers.append(
-            OpenAIProvider(
-                "openai", settings.openai_base_url, key.get_secret_value() if key else None
-            )
-        )
-    own = frozenset({settings.port, settings.engine_port, settings.worker_port})
-    discover = partial(_discover, own) if settings.discover_local_models else None
-    return Gateway(providers, settings.default_model, discover=discover)
-
-
-async def _discover(own_ports: frozenset[int]) -> list[Provider]:
-    found = await discovery.look(discovery.places(own_ports))
-    return [OpenAIProvider(place.name, place.base_url, extended=True) for place in found]
+        secret = key.get_secret_value() if key else None
+        providers.append(OpenAIProvider("openai", settings.openai_base_url, secret))
+    discovery = None
+    if settings.discover_local_models:
+        discovery = Discovery({settings.port, settings.engine_port, settings.worker_port})
+    return Gateway(providers, discovery, settings.default_model, {engine.name: OWN_ENGINE})

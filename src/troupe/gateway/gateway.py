@@ -1,250 +1,235 @@
-"""The gateway: one list of models over all providers, and answers with retries and a breaker.
+"""The gateway: all models of all providers, and one answer from whichever has the chosen one.
 
-Called by the chat service. An answer is retried only before its first piece: after that, a failure
-is the caller's to show.
+Adds to a provider what every provider needs: time limits, retries before the first token, a circuit
+breaker, metrics. Called by the chat service, which opens and closes it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 
-from troupe.telemetry import logs
-
-from . import metrics
-from .breaker import Breaker, Circuit
-from .errors import GatewayError, ModelNotFound, ProviderUnavailable, RateLimited
-from .types import Delta, Finish, GenerationRequest, ModelInfo, Provider
+from troupe.gateway import metrics
+from troupe.gateway.breaker import Breaker, BreakerPolicy, State
+from troupe.gateway.discovery import Discovery
+from troupe.gateway.errors import (
+    GatewayError,
+    ModelNotFound,
+    ProviderUnavailable,
+    RateLimited,
+    Timeout,
+    UpstreamError,
+)
+from troupe.gateway.offers import Offers
+from troupe.gateway.retry import RetryPolicy
+from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Provider
+from troupe.telemetry import logs, traces
 
 log = logs.get(__name__)
 
-FRESH_S = 10.0  # a list of models is asked again after this
-FRESH_AWAY_S = 0.5  # and after this while something in it is not ready
-LONGEST_WAIT_S = 2.0  # a provider that asks for more is not waited for
+Events = AsyncGenerator[Delta | Finish, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Retries:
-    """How often, and after how many seconds at first; each wait doubles, with jitter."""
+class Timeouts:
+    """How long an answer may take, in seconds."""
 
-    attempts: int = 4
-    first_wait_s: float = 0.25
+    first_token: float = 120.0  # a local server may have to load its model first
+    between_tokens: float = 60.0
+    total: float = 900.0
 
 
-@dataclass(slots=True)
-class _Served:
-    """A provider with what is known of it."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How hard the gateway tries."""
 
-    provider: Provider
-    breaker: Breaker = field(default_factory=Breaker)
-    models: list[ModelInfo] = field(default_factory=list)
-    asked_at: float = float("-inf")
-    why_not: str = ""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
-    def stale(self, now: float) -> bool:
-        well = not self.why_not and all(model.ready for model in self.models)
-        return now - self.asked_at > (FRESH_S if well else FRESH_AWAY_S)
+
+_COMMON = Policy()
 
 
 class Gateway:
-    """Providers in order of preference: the first model of the first one is the default.
-
-    `discover` gives more of them, asked for in the background every `discover_every_s`.
-    """
+    """Models and answers. Safe to use from many tasks of one event loop."""
 
     def __init__(
         self,
         providers: Sequence[Provider],
+        discovery: Discovery | None = None,
         default_model: str | None = None,
-        retries: Retries | None = None,
-        discover: Callable[[], Awaitable[list[Provider]]] | None = None,
-        discover_every_s: float = 30.0,
+        policies: Mapping[str, Policy] | None = None,
     ) -> None:
-        self._served = [_Served(provider) for provider in providers]
-        self._found: list[_Served] = []
+        """The first model that is ready is the default, unless `default_model` names one.
+        `policies` are by a provider's name; the others get the common one."""
+        self._offers = Offers(providers, discovery)
         self._default = default_model
-        self._retries = retries or Retries()
-        self._discover = discover
-        self._every_s = discover_every_s
+        self._policies = policies or {}
+        self._breakers: dict[str, Breaker] = {}
         self._task: asyncio.Task[None] | None = None
-        self._asking = asyncio.Lock()
 
     async def open(self) -> None:
-        """Begin to look for servers on this machine."""
-        if self._discover is not None:
-            self._task = asyncio.create_task(self._keep_discovering(self._discover))
+        """Begin to keep the list of models fresh."""
+        self._task = asyncio.create_task(self._offers.keep_fresh())
 
     async def close(self) -> None:
-        """End the search and every connection."""
+        """End that, and close all connections."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
-        for served in self._all():
-            await served.provider.close()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._offers.close()
 
     async def models(self) -> list[ModelInfo]:
-        """Every model on offer, providers in order; those of an absent provider are not in it, or
-        not ready where the provider knows them."""
-        await self._refresh()
-        return [model for served in self._all() for model in served.models]
+        """All models on offer, the default provider's first."""
+        return await self._offers.models()
 
     async def resolve(self, model_id: str | None) -> ModelInfo:
-        """A model by its id, or the default one. Raises `ModelNotFound`, or
-        `ProviderUnavailable` where there is no model at all."""
-        offered = await self.models()
-        wanted = model_id or self._default
-        for model in offered:
-            if wanted in (None, model.id):
-                return model
-        if offered and model_id is not None:
-            raise ModelNotFound(
-                f"There is no model {model_id!r}; GET /v1/models lists those on offer."
-            )
-        if offered:
-            return offered[0]
-        why = "; ".join(served.why_not for served in self._all() if served.why_not)
-        raise ProviderUnavailable(why or "no model is on offer")
+        """The model of that id; the default one for None. Raises `ModelNotFound`, or
+        `ProviderUnavailable` if there is none at all."""
+        model_id = model_id or self._default
+        models = await self._offers.models()
+        found = _pick(models, model_id)
+        if found is None:
+            found = _pick(await self._offers.look_again(), model_id)
+        if found is not None:
+            return found
+        if model_id is not None:
+            raise ModelNotFound(f"There is no model {model_id!r} on offer now.")
+        raise ProviderUnavailable(self._offers.why_none())
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
-        """One answer. Closing it aborts the work. Raises the errors of `errors.py`."""
+    async def stream(self, request: GenerationRequest) -> Events:
+        """Make one answer: its pieces, then one `Finish`. Closing the iterator ends the work at
+        the provider. Raises the errors of `errors.py`."""
         model = await self.resolve(request.model)
-        served = next(s for s in self._all() if model in s.models)
-        for attempt in range(1, self._retries.attempts + 1):
-            began = False
-            try:
-                async with aclosing(self._attempt(served, request, model)) as events:
-                    async for event in events:
-                        began = True
-                        yield event
-                return
-            except GatewayError as error:
-                if began or not error.transient or attempt == self._retries.attempts:
-                    raise
-                wait = self._wait(attempt, error)
-                if wait is None:
-                    raise
-                log.info("asking again", provider=model.provider, attempt=attempt, error=str(error))
-                metrics.RETRIES.labels(provider=model.provider).inc()
-                await asyncio.sleep(wait)
-
-    def _wait(self, attempt: int, error: GatewayError) -> float | None:
-        """Seconds to wait before the next attempt; None to give up at once."""
-        if error.retry_after is not None and error.retry_after > LONGEST_WAIT_S:
-            return None
-        doubled = self._retries.first_wait_s * float(2 ** (attempt - 1))
-        return max(doubled * random.uniform(0.75, 1.25), error.retry_after or 0.0)
-
-    async def _attempt(
-        self, served: _Served, request: GenerationRequest, model: ModelInfo
-    ) -> AsyncGenerator[Delta | Finish, None]:
-        """One try at a provider, counted by its breaker."""
-        name = model.provider
-        breaker = served.breaker
-        began = time.monotonic()
-        if not breaker.admit(began):
-            raise ProviderUnavailable(
-                f"{name} failed several times; it is asked again in {breaker.wait_s(began):.0f} s",
-                breaker.wait_s(began),
-            )
-        outcome = "left"
+        provider = self._offers.provider(model)
+        outcome = "cancelled"
         try:
-            first = True
-            async with aclosing(_generator(served.provider, request, model)) as events:
+            async with aclosing(self._timed(provider, request, model)) as events:
                 async for event in events:
-                    if first:
-                        first = False
-                        metrics.FIRST_TOKEN.labels(provider=name).observe(time.monotonic() - began)
                     if isinstance(event, Finish):
-                        outcome = "done"
+                        outcome = event.reason
                         _count(event)
                     yield event
         except GatewayError as error:
-            outcome = error.code
-            # A provider that refuses is alive.
-            if error.transient and not isinstance(error, RateLimited):
-                outcome = "failed"
+            outcome = type(error).__name__
+            log.warning("no answer", provider=provider.name, model=model.id, error=str(error))
             raise
         finally:
-            metrics.REQUESTS.labels(provider=name, outcome=outcome).inc()
-            now = time.monotonic()
-            if outcome == "failed":
-                breaker.failed(now)
-            elif outcome == "left":
-                breaker.left()
-            else:
-                breaker.succeeded()
-            metrics.OPEN.labels(provider=name).set(breaker.state(now) is Circuit.OPEN)
+            metrics.ANSWERS.labels(provider.name, outcome).inc()
 
-    def _all(self) -> list[_Served]:
-        return [*self._served, *self._found]
-
-    async def _refresh(self) -> None:
-        """Ask the providers whose list has gone stale, all at once, one asker at a time."""
-        if not any(served.stale(time.monotonic()) for served in self._all()):
-            return
-        async with self._asking:
-            now = time.monotonic()
-            await asyncio.gather(*(_ask(served) for served in self._all() if served.stale(now)))
-
-    async def _keep_discovering(self, discover: Callable[[], Awaitable[list[Provider]]]) -> None:
-        while True:
-            try:
-                await self._take(await discover())
-            except Exception:
-                log.exception("the search for model servers failed; it goes on")
-            await asyncio.sleep(self._every_s)
-
-    async def _take(self, found: list[Provider]) -> None:
-        """Keep the providers that are known, add the new, drop those that are gone."""
-        known = {served.provider.name: served for served in self._found}
-        for provider in found:
-            if provider.name in known:
-                await provider.close()
-            else:
-                log.info("found a model server", provider=provider.name)
-        names = {provider.name for provider in found}
-        gone = [served for name, served in known.items() if name not in names]
-        self._found = [known.get(p.name) or _Served(p) for p in found]
-        for served in gone:
-            log.info("a model server is gone", provider=served.provider.name)
-            await served.provider.close()
-
-
-def _generator(
-    provider: Provider, request: GenerationRequest, model: ModelInfo
-) -> AsyncGenerator[Delta | Finish, None]:
-    """The provider's stream, closable."""
-
-    async def events() -> AsyncGenerator[Delta | Finish, None]:
-        stream = provider.stream(request, model)
-        try:
-            async for event in stream:
+    async def _timed(
+        self, provider: Provider, request: GenerationRequest, model: ModelInfo
+    ) -> Events:
+        """An answer within its time limits."""
+        limits, started = self._policy(provider).timeouts, time.monotonic()
+        breaker = self._breaker(provider)
+        first, events = await self._begin(provider, breaker, request, model)
+        metrics.FIRST_TOKEN.labels(provider.name).observe(time.monotonic() - started)
+        async with aclosing(events):
+            event: Delta | Finish | None = first
+            while event is not None:
                 yield event
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+                if isinstance(event, Finish):
+                    return
+                left = limits.total - (time.monotonic() - started)
+                try:
+                    event = await _next(provider, events, min(limits.between_tokens, left))
+                except GatewayError as error:
+                    self._failed(provider, breaker, error)
+                    raise
+        raise UpstreamError(f"{provider.name} broke off in the middle of its answer")
 
-    return events()
+    async def _begin(
+        self, provider: Provider, breaker: Breaker, request: GenerationRequest, model: ModelInfo
+    ) -> tuple[Delta | Finish, Events]:
+        """The first event, asked for as often as the policy allows, and the rest."""
+        attempt, waited = 0, 0.0
+        while True:
+            attempt += 1
+            try:
+                return await self._try(provider, breaker, request, model)
+            except GatewayError as error:
+                pause = self._policy(provider).retry.pause(error, attempt, waited)
+                if pause is None:
+                    raise
+            metrics.RETRIES.labels(provider.name).inc()
+            waited += pause
+            await asyncio.sleep(pause)
+
+    async def _try(
+        self, provider: Provider, breaker: Breaker, request: GenerationRequest, model: ModelInfo
+    ) -> tuple[Delta | Finish, Events]:
+        wait = breaker.wait(time.monotonic())
+        if wait > 0:
+            why = f"{provider.name} has failed several times in a row and is left alone for now"
+            raise ProviderUnavailable(why, retry_after=wait)
+        breaker.begin(time.monotonic())
+        limit = self._policy(provider).timeouts.first_token
+        events = provider.stream(request, model)
+        try:
+            with traces.span("gateway.first_token", provider=provider.name, model=model.id):
+                first = await _next(provider, events, limit)
+            if first is None:
+                _broke_off(provider)
+        except GatewayError as error:
+            await events.aclose()
+            self._failed(provider, breaker, error)
+            raise
+        except BaseException:
+            await events.aclose()
+            breaker.abandoned()
+            raise
+        breaker.succeeded()
+        metrics.CIRCUIT_OPEN.labels(provider.name).set(0)
+        return first, events
+
+    def _breaker(self, provider: Provider) -> Breaker:
+        if provider.name not in self._breakers:
+            self._breakers[provider.name] = Breaker(self._policy(provider).breaker)
+        return self._breakers[provider.name]
+
+    def _policy(self, provider: Provider) -> Policy:
+        return self._policies.get(provider.name, _COMMON)
+
+    def _failed(self, provider: Provider, breaker: Breaker, error: GatewayError) -> None:
+        """What says that the provider is unwell counts; a refusal of this request does not."""
+        if not error.transient or isinstance(error, RateLimited):
+            breaker.abandoned()
+            return
+        now = time.monotonic()
+        breaker.failed(now)
+        self._offers.doubt()
+        is_open = breaker.state(now) is State.OPEN
+        metrics.CIRCUIT_OPEN.labels(provider.name).set(int(is_open))
 
 
-async def _ask(served: _Served) -> None:
+async def _next(provider: Provider, events: Events, limit: float) -> Delta | Finish | None:
+    """The next event, or None at the end. Raises `Timeout` after `limit` seconds."""
     try:
-        served.models = await served.provider.models()
-        served.why_not = ""
-    except GatewayError as error:
-        served.models = []
-        served.why_not = str(error)
-    served.asked_at = time.monotonic()
+        async with asyncio.timeout(max(0.0, limit)):
+            return await anext(events, None)
+    except TimeoutError as error:
+        raise Timeout(f"{provider.name} took too long to answer") from error
+
+
+def _broke_off(provider: Provider) -> NoReturn:
+    raise UpstreamError(f"{provider.name} ended before it answered")
+
+
+def _pick(models: Sequence[ModelInfo], model_id: str | None) -> ModelInfo | None:
+    if model_id is None:
+        return next((m for m in models if m.ready), models[0] if models else None)
+    return next((m for m in models if m.id == model_id), None)
 
 
 def _count(finish: Finish) -> None:
-    counted = metrics.TOKENS.labels
     usage = finish.usage
-    counted(provider=finish.provider, kind="prompt").inc(usage.prompt_tokens)
-    counted(provider=finish.provider, kind="cached").inc(usage.cached_tokens)
-    counted(provider=finish.provider, kind="completion").inc(usage.completion_tokens)
+    for kind in ("prompt", "cached", "completion"):
+        tokens = getattr(usage, f"{kind}_tokens")
+        metrics.TOKENS.labels(finish.provider, kind).inc(tokens)

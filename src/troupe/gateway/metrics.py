@@ -1,24 +1,27 @@
-"""The gateway's metrics. docs/metrics.md explains each."""
+"""The gateway's metrics. docs/metrics.md lists them."""
 
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-REQUESTS = Counter(
-    "troupe_gateway_requests_total",
-    "Answers asked of providers, by outcome.",
+ANSWERS = Counter(
+    "troupe_gateway_answers_total",
+    "Answers asked of a provider, by outcome: stop, length, cancelled, or the error's kind.",
     ["provider", "outcome"],
 )
-RETRIES = Counter("troupe_gateway_retries_total", "Attempts after the first.", ["provider"])
 FIRST_TOKEN = Histogram(
     "troupe_gateway_first_token_seconds",
-    "From asking a provider to the first piece of its answer.",
+    "From asking a provider to the first piece of its answer, retries included.",
     ["provider"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+RETRIES = Counter("troupe_gateway_retries_total", "Times a provider was asked again.", ["provider"])
+CIRCUIT_OPEN = Gauge(
+    "troupe_gateway_circuit_open", "1 while a provider is left alone after failures.", ["provider"]
+)
+MODELS = Gauge("troupe_gateway_models", "Models that a provider offers.", ["provider"])
 TOKENS = Counter(
     "troupe_gateway_tokens_total",
-    "Tokens by kind: prompt, cached (of the prompt), completion.",
+    "Tokens of finished answers, by kind: prompt, cached, completion.",
     ["provider", "kind"],
 )
-OPEN = Gauge("troupe_gateway_circuit_open", "1 while a provider's circuit is open.", ["provider"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -93,8 +93,10 @@ class Provider(Protocol):
         """The models on offer now; raises `ProviderUnavailable` if it cannot be reached."""
         ...
 
-    def stream(self, request: GenerationRequest, model: ModelInfo) -> AsyncIterator[Delta | Finish]:
-        """Make one answer. Closing the iterator aborts the work at the provider."""
+    def stream(
+        self, request: GenerationRequest, model: ModelInfo
+    ) -> AsyncGenerator[Delta | Finish, None]:
+        """Make one answer. Closing the generator aborts the work at the provider."""
         ...
 
     async def close(self) -> None: ...

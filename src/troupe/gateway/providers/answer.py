@@ -1,61 +1,111 @@
-"""From a stream of OpenAI's events to the gateway's: text, the end, and what it took."""
+"""The chunks of an OpenAI stream, one after another, as text and an end. Pure."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+import json
 from typing import Any
 
 from troupe.gateway.errors import UpstreamError
-from troupe.gateway.types import Delta, Finish, FinishReason, ModelInfo, Usage
+from troupe.gateway.providers.refusals import from_error_object
+from troupe.gateway.types import Finish, FinishReason, Usage
+from troupe.prompt import EstimateTokenizer
 
-_REASONS: dict[str, FinishReason] = {"length": "length", "cancelled": "cancelled"}
-
-
-async def answered(
-    events: AsyncGenerator[dict[str, Any], None], model: ModelInfo
-) -> AsyncIterator[Delta | Finish]:
-    """Deltas, then one `Finish`. Raises `UpstreamError` if the stream ends without its end."""
-    began = time.perf_counter()
-    first = 0.0
-    reason: FinishReason | None = None
-    used: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    pieces = 0
-    async with aclosing(events):
-        async for event in events:
-            used = event.get("usage") or used
-            if event.get("timings"):
-                extra["timings"] = event["timings"]
-            for choice in event.get("choices") or ():
-                text = _text(choice)
-                if text:
-                    first = first or time.perf_counter()
-                    pieces += 1
-                    yield Delta(text)
-                if choice.get("finish_reason"):
-                    reason = _REASONS.get(choice["finish_reason"], "stop")
-    if reason is None:
-        raise UpstreamError(f"{model.provider} ended the answer without an end")
-    now = time.perf_counter()
-    details = used.get("prompt_tokens_details") or {}
-    usage = Usage(
-        prompt_tokens=int(used.get("prompt_tokens") or 0),
-        cached_tokens=int(details.get("cached_tokens") or 0),
-        completion_tokens=int(used.get("completion_tokens") or pieces),
-        ttft_ms=((first or now) - began) * 1000,
-        total_ms=(now - began) * 1000,
-    )
-    yield Finish(reason, usage, model.id, model.provider, extra)
+_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length"}
+_REASONS |= {"cancelled": "cancelled", "abort": "cancelled"}
 
 
-def _text(choice: Any) -> str:
-    """A piece of text: of a chat completion's delta, or of a completion."""
-    if not isinstance(choice, dict):
-        raise UpstreamError("a choice that is no object")
-    delta = choice.get("delta")
-    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    if text is not None and not isinstance(text, str):
-        raise UpstreamError("a piece of an answer that is no text")
-    return text or ""
+class AnswerReader:
+    """Reads completions and chat completions, streamed or whole."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._reason = ""
+        self._usage: dict[str, Any] | None = None
+        self._timings: dict[str, Any] = {}
+        self._bytes = 0
+        self.done = False
+
+    def push(self, data: str) -> str:
+        """Take the data of one event; gives the text in it, perhaps none.
+
+        Raises `UpstreamError` for what is no chunk, and the error that a chunk carries.
+        """
+        if data.strip() == "[DONE]":
+            self.done = True
+            return ""
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise UpstreamError(f"{self._provider} sent what is no JSON") from error
+        if not isinstance(chunk, dict):
+            raise UpstreamError(f"{self._provider} sent what is no chunk of an answer")
+        if chunk.get("error"):
+            raise from_error_object(self._provider, chunk["error"])
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = chunk["usage"]
+        if isinstance(chunk.get("timings"), dict):
+            self._timings = chunk["timings"]
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return ""
+        return self._choice(choices[0])
+
+    def _choice(self, choice: dict[str, Any]) -> str:
+        if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]:
+            self._reason = choice["finish_reason"]
+        inner = choice.get("delta") or choice.get("message") or {}
+        text = inner.get("content") if isinstance(inner, dict) and inner else choice.get("text")
+        if not isinstance(text, str):
+            return ""
+        # Half of a surrogate pair is JSON, but no text.
+        text = text.encode(errors="replace").decode()
+        self._bytes += len(text.encode())
+        return text
+
+    def finish(
+        self, model: str, provider: str, prompt: int, ttft_ms: float, total_ms: float
+    ) -> Finish:
+        """The end. `prompt` is an estimate of the prompt's tokens, used if no usage was sent.
+
+        Raises `UpstreamError` if the stream broke off.
+        """
+        if not self._reason and not self.done:
+            raise UpstreamError(f"{self._provider} broke off in the middle of its answer")
+        usage = self._usage or {}
+        extra: dict[str, Any] = {}
+        if self._usage is None:
+            extra["usage_estimated"] = True
+        if self._reason not in ("stop", "length", ""):
+            extra["finish_reason"] = self._reason[:64]
+        if self._timings:
+            extra["timings"] = {
+                str(name)[:32]: value
+                for name, value in list(self._timings.items())[:16]
+                if isinstance(value, int | float)
+            }
+        details = usage.get("prompt_tokens_details")
+        return Finish(
+            reason=_REASONS.get(self._reason, "stop"),
+            usage=Usage(
+                prompt_tokens=_count(usage.get("prompt_tokens"), prompt),
+                cached_tokens=_count(
+                    details.get("cached_tokens") if isinstance(details, dict) else None, 0
+                ),
+                completion_tokens=_count(usage.get("completion_tokens"), -(-self._bytes // 4)),
+                ttft_ms=ttft_ms,
+                total_ms=total_ms,
+            ),
+            model=model,
+            provider=provider,
+            extra=extra,
+        )
+
+
+def estimated_tokens(messages: list[dict[str, Any]]) -> int:
+    """About how many tokens a list of messages is."""
+    tokenizer = EstimateTokenizer()
+    return sum(4 + len(tokenizer.encode(str(m.get("content", "")))) for m in messages)
+
+
+def _count(given: Any, otherwise: int) -> int:
+    return given if isinstance(given, int) and given >= 0 else otherwise

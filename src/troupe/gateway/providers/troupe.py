@@ -1,86 +1,146 @@
-"""Troupe's own engine: token ids in, so that keys and values of earlier turns are found again."""
+"""Troupe's own engine, over HTTP: token ids in, and keys and values kept by conversation.
+
+The tokenizer is the one that the engine serves with its model; while the engine starts, the
+model's folder stands in for it, so that there is a model to show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from troupe.gateway.errors import GatewayError, UpstreamError
+from troupe.gateway.errors import GatewayError, ProviderUnavailable, UpstreamError
+from troupe.gateway.providers.answer import AnswerReader, estimated_tokens
+from troupe.gateway.providers.http import Http
+from troupe.gateway.providers.openai import sampling_json
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo
-from troupe.gateway.upstream import TimeLimits, Upstream
-from troupe.prompt import ChatFormat, HuggingFaceTokenizer, Layout
+from troupe.prompt import ChatFormat, HuggingFaceTokenizer, Layout, TokenizerError
 
-from .answer import answered
-from .openai import sampled
+MAX_SALT = 256  # characters, the engine's limit
+MAX_STOPS = 16
 
-_SAMPLING = (
-    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty",
-    "frequency_penalty", "seed", "max_tokens",
-)  # fmt: skip
-STARTING = "the engine is starting"
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the engine said of its model last."""
+
+    name: str
+    context_length: int
+    etag: str
+    tokenizer: HuggingFaceTokenizer
 
 
 class TroupeProvider:
-    """An engine at `base_url`. What it serves is asked once and known while it restarts."""
+    """One engine, which serves one model, known by its bare name."""
 
-    name = "troupe"
-
-    def __init__(self, base_url: str, limits: TimeLimits | None = None) -> None:
-        self._upstream = Upstream(base_url, limits=limits)
-        self._known: dict[str, ModelInfo] = {}
+    def __init__(self, address: str, model_dir: Path | None = None, name: str = "troupe") -> None:
+        """`address` as in `http://127.0.0.1:8010`; `model_dir` is what a local engine will serve.
+        Raises `ProviderUnavailable` if the address is none."""
+        self.name = name
+        self._http = Http(name, address, connect_s=2.0)
+        self._model_dir = model_dir
+        self._known: _Known | None = None
 
     async def models(self) -> list[ModelInfo]:
-        """The engine's model; not ready, with the reason, while the engine is away."""
+        """The engine's model, ready or not. Raises `ProviderUnavailable` if nothing is known."""
         try:
-            answer = await self._upstream.get_json("/v1/models")
-            names = [entry["id"] for entry in answer["data"]]
-        except (KeyError, TypeError) as error:
-            raise UpstreamError(f"{self._upstream.base_url} lists no models") from error
-        except GatewayError:
-            if not self._known:
-                raise
-            return [_away(model) for model in self._known.values()]
-        self._known = {name: self._known.get(name) or await self._ask(name) for name in names}
-        return list(self._known.values())
+            why_not = await self._ask()
+        except GatewayError as error:
+            why_not = f"the engine does not answer: {error}"
+            if self._known is None:
+                self._known = await asyncio.to_thread(self._from_folder)
+        if self._known is None:
+            raise ProviderUnavailable(why_not)
+        return [self._info(self._known, why_not)]
 
-    async def _ask(self, name: str) -> ModelInfo:
-        """A model's tokenizer and context, from the engine itself: it may run elsewhere."""
-        path = f"/v1/models/{name}"
-        context = await self._upstream.get_json(f"{path}/context")
-        tokenizer = HuggingFaceTokenizer(await self._upstream.get(f"{path}/tokenizer"))
-        return ModelInfo(
-            id=name,
-            name=name,
-            provider=self.name,
-            context_length=int(context["context_length"]),
-            tokenizer=tokenizer,
-            chat_format=_format(tokenizer),
-        )
-
-    def stream(self, request: GenerationRequest, model: ModelInfo) -> AsyncIterator[Delta | Finish]:
-        """Make one answer. The conversation's name travels for routing and tracing."""
-        body: dict[str, Any] = {
-            "model": model.name,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "user": request.conversation,
-            **sampled(request.sampling, _SAMPLING),
-        }
-        if request.stop:
-            body["stop"] = list(request.stop)
-        if request.token_ids is not None:
-            body["prompt"] = list(request.token_ids)
-            return answered(self._upstream.events("/v1/completions", body), model)
-        body["messages"] = list(request.messages or ())
-        return answered(self._upstream.events("/v1/chat/completions", body), model)
+    async def stream(
+        self, request: GenerationRequest, model: ModelInfo
+    ) -> AsyncGenerator[Delta | Finish, None]:
+        """One answer to `request.token_ids`, or to `request.messages` by the model's own chat
+        template."""
+        started = time.monotonic()
+        first = 0.0
+        reader = AnswerReader(self.name)
+        path = "v1/chat/completions" if request.token_ids is None else "v1/completions"
+        events = self._http.events(path, _body(request, model), request.request_id)
+        async with aclosing(events):
+            async for data in events:
+                text = reader.push(data)
+                if text:
+                    first = first or time.monotonic()
+                    yield Delta(text)
+                if reader.done:
+                    break
+        ended = time.monotonic()
+        ttft = ((first or ended) - started) * 1e3
+        prompt = len(request.token_ids or ()) or estimated_tokens(list(request.messages or ()))
+        yield reader.finish(model.id, self.name, prompt, ttft, (ended - started) * 1e3)
 
     async def close(self) -> None:
-        await self._upstream.close()
+        await self._http.close()
+
+    async def _ask(self) -> str:
+        """Learn what the engine serves; gives why it is not ready, or nothing."""
+        data = await self._http.get_json("v1/models")
+        try:
+            found = data["data"][0]
+            name, context = str(found["id"]), int(found["max_model_len"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise UpstreamError(f"{self.name} sent no list of models") from error
+        path = f"v1/models/{quote(name, safe='')}/tokenizer"
+        etag = await self._http.etag(path)
+        known = self._known
+        if known is None or not etag or (known.name, known.etag) != (name, etag):
+            source = await self._http.get(path)
+            tokenizer = await asyncio.to_thread(_tokenizer, source)
+            self._known = _Known(name, context, etag, tokenizer)
+        elif known.context_length != context:
+            self._known = _Known(name, context, etag, known.tokenizer)
+        try:
+            await self._http.get("readyz")
+        except GatewayError as error:
+            return str(error)
+        return ""
+
+    def _from_folder(self) -> _Known | None:
+        """What a local engine will say when it has started; None if the folder is not there."""
+        folder = self._model_dir
+        if folder is None:
+            return None
+        try:
+            config: Any = json.loads((folder / "config.json").read_text("utf-8"))
+            context = int(config["max_position_embeddings"])
+            tokenizer = _tokenizer((folder / "tokenizer.json").read_bytes())
+        except (OSError, LookupError, TypeError, ValueError, UpstreamError):
+            return None  # the engine itself says what is wrong with its folder
+        return _Known(folder.resolve().name, context, "", tokenizer)
+
+    def _info(self, known: _Known, why_not: str) -> ModelInfo:
+        return ModelInfo(
+            id=known.name,
+            name=known.name,
+            provider=self.name,
+            context_length=known.context_length,
+            tokenizer=known.tokenizer,
+            chat_format=_format(known.tokenizer),
+            ready=not why_not,
+            why_not=why_not,
+        )
 
 
-def _away(model: ModelInfo) -> ModelInfo:
-    return replace(model, ready=False, why_not=STARTING)
+def _tokenizer(source: bytes) -> HuggingFaceTokenizer:
+    try:
+        return HuggingFaceTokenizer(source)
+    except TokenizerError as error:
+        raise UpstreamError(f"the engine's tokenizer cannot be used: {error}") from error
 
 
 def _format(tokenizer: HuggingFaceTokenizer) -> ChatFormat:
@@ -92,3 +152,24 @@ def _format(tokenizer: HuggingFaceTokenizer) -> ChatFormat:
     except KeyError:
         return ChatFormat.MESSAGES
     return ChatFormat.TOKENS
+
+
+def _body(request: GenerationRequest, model: ModelInfo) -> dict[str, Any]:
+    # A conversation shares keys and values with itself alone: what is found in the cache is told,
+    # and would tell whoever guesses right what others have written.
+    salt = request.conversation
+    if len(salt) > MAX_SALT:
+        salt = hashlib.sha256(salt.encode()).hexdigest()
+    prompt: dict[str, Any] = {"prompt": list(request.token_ids or ())}
+    if request.token_ids is None:
+        prompt = {"messages": list(request.messages or ())}
+    return {
+        "model": model.name,
+        **prompt,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": request.sampling.max_tokens,
+        "cache_salt": salt,
+        **sampling_json(request.sampling, openai_only=False),
+        **({"stop": list(request.stop[:MAX_STOPS])} if request.stop else {}),
+    }
