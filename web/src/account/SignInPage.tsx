@@ -49,8 +49,7 @@ function Entry({ guest }: { guest: boolean }) {
 function SignInForm({ guest }: { guest: boolean }) {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
-  const done = useLeave();
-  const entry = useMutation({ mutationFn: () => signIn(name.trim(), password), onSuccess: done });
+  const entry = useMutation({ mutationFn: () => signIn(name.trim(), password) });
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     entry.mutate();
@@ -90,10 +89,10 @@ function RegisterForm({ guest }: { guest: boolean }) {
   const [name, setName] = useState("");
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
-  const done = useLeave();
+  const navigate = useNavigate();
   const entry = useMutation({
     mutationFn: () => register(name.trim(), email.trim(), password),
-    onSuccess: done,
+    onSuccess: () => navigate({ to: "/" }),
   });
   const fields = entry.error instanceof ApiError ? entry.error.fields : {};
   const submit = (event: SyntheticEvent) => {
@@ -147,9 +146,4 @@ function FormError({ error }: { error: unknown }) {
       {sentence(error)}
     </p>
   );
-}
-
-function useLeave(): () => void {
-  const navigate = useNavigate();
-  return () => void navigate({ to: "/" });
 }

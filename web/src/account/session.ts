@@ -1,9 +1,10 @@
 /** Who is signed in. A guest is made on the first thing that needs somebody to be. */
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import type { Session, User } from "../api/types";
-import { goDark, goLive } from "../chat/live";
+import { goLive } from "../chat/live";
 import { core, fetchSession, remember, unwrap } from "../lib/http";
 import { queries } from "../lib/query";
+import { dropStoredWith, OWN } from "../lib/storage";
 
 export const sessionQuery = queryOptions({
   queryKey: ["session"],
@@ -25,24 +26,20 @@ export async function ensureUser(): Promise<User> {
 }
 
 export async function signIn(name: string, password: string): Promise<void> {
-  const session = await unwrap(core.POST("/api/v1/session/login", { body: { name, password } }));
-  goDark();
-  adopt(session);
-  await forgetTheRest();
+  await unwrap(core.POST("/api/v1/session/login", { body: { name, password } }));
+  startAnew();
 }
 
 /** A guest who registers keeps account and chats. */
 export async function register(name: string, email: string, password: string): Promise<void> {
   const body = { name, password, ...(email === "" ? {} : { email }) };
   adopt(await unwrap(core.POST("/api/v1/session/register", { body })));
-  await forgetTheRest();
+  await queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
 }
 
 export async function signOut(): Promise<void> {
-  const session = await unwrap(core.POST("/api/v1/session/logout"));
-  goDark();
-  adopt(session);
-  await forgetTheRest();
+  await unwrap(core.POST("/api/v1/session/logout"));
+  startAnew();
 }
 
 /** Take a session over: connect as who it says, or not at all. */
@@ -53,11 +50,8 @@ export function adopt(session: Session): Session {
   return session;
 }
 
-/** Everything else was read as somebody else. */
-async function forgetTheRest(): Promise<void> {
-  queries.removeQueries({
-    predicate: ({ queryKey }) => queryKey[0] !== "session",
-    type: "inactive",
-  });
-  await queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
+/** Somebody else is here: what was read, written and not sent as who was before is forgotten. */
+function startAnew(): void {
+  dropStoredWith(OWN);
+  window.location.assign("/");
 }

@@ -1,7 +1,7 @@
 /** A chat: header, what was said, the composer, and the drawer with its settings. */
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import type { ChatView } from "../api/types";
 import { ApiError } from "../lib/errors";
 import { useTint } from "../lib/tint";
@@ -12,11 +12,15 @@ import { Empty, Failed } from "../ui/States";
 import { ChatHeader } from "./ChatHeader";
 import { ChatSkeleton } from "./ChatSkeleton";
 import { Composer } from "./Composer";
-import { Drawer } from "./Drawer";
 import { openRoom, useLive } from "./live";
 import { Log } from "./Log";
 import { characterOf, chatQuery } from "./queries";
 import { lastTurn, shown, writing, type Room } from "./room";
+
+const Drawer = lazy(async () => {
+  const { Drawer: component } = await import("./Drawer");
+  return { default: component };
+});
 
 const route = getRouteApi("/chats/$chatId");
 
@@ -59,7 +63,11 @@ function Loaded({ chat }: { chat: ChatView }) {
       <Log chat={chat} />
       <Composer chat={chat.id} name={name} />
       <Announcer chat={chat.id} />
-      {drawer && <Drawer chat={chat} onClose={() => setDrawer(false)} />}
+      {drawer && (
+        <Suspense>
+          <Drawer chat={chat} onClose={() => setDrawer(false)} />
+        </Suspense>
+      )}
     </main>
   );
 }

@@ -1,8 +1,8 @@
 /** What is written in each chat's composer but not sent: kept on the device. */
 import { create } from "zustand";
-import { dropStored, isString, readStored, writeStored } from "../lib/storage";
+import { dropStored, isString, OWN, readStored, writeStored } from "../lib/storage";
 
-const keyOf = (chat: string) => `troupe.draft.${chat}`;
+const keyOf = (chat: string) => `${OWN}draft.${chat}`;
 
 const useDrafts = create<Record<string, string>>(() => ({}));
 

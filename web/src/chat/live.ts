@@ -60,12 +60,6 @@ export function goLive(): void {
   socket.open();
 }
 
-/** Disconnect and forget the chats of who was signed in. */
-export function goDark(): void {
-  socket?.close();
-  useLive.setState({ rooms: {} });
-}
-
 /** Read a chat's newest turns and follow what is being written in it. */
 export async function openRoom(chat: string, branch?: number): Promise<void> {
   const page = await unwrap(

@@ -47,7 +47,7 @@ describe("the outbox", () => {
   it.each(["{", '"text"', '[{"client_id": 1}]', "null"])(
     "begins empty over nonsense: %s",
     (kept) => {
-      localStorage.setItem("troupe.outbox", kept);
+      localStorage.setItem("troupe.own.outbox", kept);
       expect(new Outbox().all()).toEqual([]);
     },
   );

@@ -2,7 +2,7 @@
  * Messages that were sent but not yet accepted. They are kept on the device, so that a reload or a
  * lost connection loses none; the client id makes sending one again harmless.
  */
-import { dropStored, readStored, writeStored } from "../lib/storage";
+import { dropStored, OWN, readStored, writeStored } from "../lib/storage";
 
 export interface Letter {
   client_id: string;
@@ -14,7 +14,7 @@ export interface Letter {
   refused?: string;
 }
 
-const KEY = "troupe.outbox";
+const KEY = `${OWN}outbox`;
 const MOST = 50;
 
 /** The letters of a device. Read from storage once, written on every change. */

@@ -48,14 +48,6 @@ export class ChatSocket {
     this.connect();
   }
 
-  /** Disconnect, as when signing out. */
-  close(): void {
-    this.wanted = false;
-    window.clearTimeout(this.retry);
-    this.drop();
-    this.hooks.onStatus("idle");
-  }
-
   /** Send a frame if the connection is up; says whether it was. */
   send(frame: ClientFrame): boolean {
     if (!this.ready || this.socket?.readyState !== WebSocket.OPEN) return false;
@@ -120,7 +112,6 @@ export class ChatSocket {
   private lost(code: number): void {
     this.drop();
     if (code === UNAUTHORIZED) this.hooks.dropToken();
-    if (!this.wanted) return;
     this.hooks.onStatus("lost");
     const wait = Math.min(MOST_WAIT_MS, LEAST_WAIT_MS * 2 ** this.failures);
     this.failures += 1;

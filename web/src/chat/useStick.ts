@@ -22,7 +22,7 @@ export function useStick(): Stick {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const stuck = useRef(true);
-  const intent = useRef(0);
+  const intent = useRef(-Infinity);
   const [atEnd, setAtEnd] = useState(true);
 
   const toEnd = useCallback(() => {

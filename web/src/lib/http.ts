@@ -18,14 +18,16 @@ interface Token {
 const EARLY_S = 45; // a token is renewed this long before it runs out
 
 let csrf: string | undefined;
+let who: string | undefined; // the id of who is signed in
+let session: Promise<Session> | undefined; // being asked for
 let token: Token | undefined;
 let asking: Promise<Token> | undefined; // several may want one at once
 
 const sendCsrf: Middleware = {
   async onRequest({ request }) {
     if (request.method === "GET") return;
-    csrf ??= (await fetchSession()).csrf;
-    request.headers.set("X-CSRFToken", csrf);
+    if (csrf === undefined) await fetchSession();
+    if (csrf !== undefined) request.headers.set("X-CSRFToken", csrf);
   },
 };
 
@@ -62,16 +64,24 @@ export async function unwrap<T>(answer: Promise<Outcome<T>>): Promise<T> {
 }
 
 /** Who is signed in. The answer's CSRF token goes with every later request that changes things. */
-export async function fetchSession(): Promise<Session> {
-  return remember(await unwrap(core.GET("/api/v1/session")));
+export function fetchSession(): Promise<Session> {
+  session ??= unwrap(core.GET("/api/v1/session"))
+    .then(remember)
+    .finally(() => {
+      session = undefined;
+    });
+  return session;
 }
 
-/** Keep what a new session says: tokens of the old one are good no longer. */
-export function remember(session: Session): Session {
-  csrf = session.csrf;
-  token = undefined;
-  asking = undefined;
-  return session;
+/** Keep what a session says; a token of somebody else is good no longer. */
+export function remember(said: Session): Session {
+  csrf = said.csrf;
+  if (who !== undefined && who !== said.user?.id) {
+    token = undefined;
+    asking = undefined;
+  }
+  who = said.user?.id;
+  return said;
 }
 
 /** A token for the chat service that is good for a while yet. */

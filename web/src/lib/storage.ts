@@ -1,5 +1,8 @@
 /** Local storage that may be full, forbidden or hold nonsense: reading then gives the fallback. */
 
+/** Begins the keys of what belongs to a person, not to the device. */
+export const OWN = "troupe.own.";
+
 export function readStored<T>(key: string, fallback: T, check: (value: unknown) => value is T): T {
   try {
     const raw = localStorage.getItem(key);
@@ -24,6 +27,16 @@ export function writeStored(key: string, value: unknown): boolean {
 export function dropStored(key: string): void {
   try {
     localStorage.removeItem(key);
+  } catch {
+    return; // forbidden: then nothing was kept either
+  }
+}
+
+export function dropStoredWith(prefix: string): void {
+  try {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith(prefix)) localStorage.removeItem(key);
+    }
   } catch {
     return; // forbidden: then nothing was kept either
   }

@@ -1,6 +1,6 @@
 /** The account itself: who it is, its password, and the way out. */
 import { useMutation } from "@tanstack/react-query";
-import { Link, useNavigate } from "@tanstack/react-router";
+import { Link } from "@tanstack/react-router";
 import { useState, type SyntheticEvent } from "react";
 import { signOut } from "../account/session";
 import type { User } from "../api/types";
@@ -14,10 +14,8 @@ import { say, sayFailed } from "../ui/toast";
 export function Account({ user }: { user: User }) {
   const [changing, setChanging] = useState(false);
   const [leaving, setLeaving] = useState(false);
-  const navigate = useNavigate();
   const leave = useMutation({
     mutationFn: signOut,
-    onSuccess: () => navigate({ to: "/" }),
     onError: sayFailed,
   });
   return (
