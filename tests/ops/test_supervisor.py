@@ -226,3 +226,9 @@ def test_a_log_changes_files_at_its_limit_and_keeps_the_last_lines(tmp_path: Pat
     assert log.last(3) == ["line 0010", "line 0011", "partial"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1", "a.log.2"]
     assert (tmp_path / "a.log.1").read_text() == "line 0010\nline 0011\n"
+
+
+def test_what_was_ready_is_not_waited_for_long() -> None:
+    backoff = Backoff(first_s=1, most_s=8, most_ready_s=2, stable_s=60)
+    assert [backoff.after(1, was_ready=True) for _ in range(4)] == [1, 2, 2, 2]
+    assert backoff.after(1) == 8

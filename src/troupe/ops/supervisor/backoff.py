@@ -7,16 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Backoff:
-    """Delays that double, from `first_s` up to `most_s`; a life of `stable_s` begins anew."""
+    """Delays that double, from `first_s` up to `most_s`; a life of `stable_s` begins anew.
+
+    What was fit for traffic before it died is not waited for longer than `most_ready_s`: its start
+    works, and people are waiting.
+    """
 
     first_s: float = 0.1
     most_s: float = 30.0
+    most_ready_s: float = 2.0
     stable_s: float = 30.0
     deaths: int = 0
 
-    def after(self, lived_s: float) -> float:
+    def after(self, lived_s: float, was_ready: bool = False) -> float:
         """Count a death after a life of `lived_s` seconds; the delay before the next start."""
         if lived_s >= self.stable_s:
             self.deaths = 0
         self.deaths += 1
-        return min(self.first_s * 2.0 ** min(self.deaths - 1, 32), self.most_s)
+        most_s = self.most_ready_s if was_ready else self.most_s
+        return min(self.first_s * 2.0 ** min(self.deaths - 1, 32), most_s)

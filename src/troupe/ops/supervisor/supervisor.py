@@ -34,6 +34,7 @@ class _State:
         self.log = LogFile(logs / f"{spec.name}.log")
         self.process: asyncio.subprocess.Process | None = None
         self.ready_once = asyncio.Event()
+        self.ready_now = False  # whether this life of it became ready
         self.settled = asyncio.Event()  # ready once, or known to be in trouble
 
 
@@ -115,7 +116,7 @@ class Supervisor:
             if spec.once and status == 0:
                 self._set_ready(state)
                 return
-            delay = backoff.after(time.monotonic() - began)
+            delay = backoff.after(time.monotonic() - began, state.ready_now)
             if not state.ready_once.is_set():
                 if spec.essential and (spec.once or backoff.deaths >= TRIES):
                     raise ChildFailed(_why(state, how), f"The whole is in {state.log.path}")
@@ -134,7 +135,7 @@ class Supervisor:
         if self._stopping.is_set():
             return 0
         process, pipe = await _spawn(launch, state.log)
-        state.process = process
+        state.process, state.ready_now = process, False
         watching = asyncio.create_task(self._watch(state, process))
         try:
             if self._stopping.is_set():  # while it was started
@@ -162,6 +163,7 @@ class Supervisor:
 
     def _set_ready(self, state: _State) -> None:
         state.ready_once.set()
+        state.ready_now = True
         state.settled.set()
         self._tell(Event(state.spec.name, "ready"))
 
