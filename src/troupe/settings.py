@@ -69,7 +69,11 @@ class Settings(BaseSettings):
         description="Address of an engine run elsewhere; none is then started here.",
     )
     engine_threads: int = Field(
-        default=0, ge=0, le=1024, description="Threads the engine computes with; 0 for all cores."
+        default=1,
+        ge=0,
+        le=1024,
+        description="Threads the engine computes with; 0 for all cores. One is fastest for the "
+        "model that ships with Troupe.",
     )
     engine_kv_mb: int = Field(
         default=256, ge=16, description="Memory for keys and values kept between turns, in MB."

@@ -32,6 +32,8 @@ from troupe.engine.exchange import Event, EventStream, read_json, unless_gone
 from troupe.engine.responses import HttpError, Shape, http_error
 from troupe.engine.schemas import ChatBody, CompletionBody, parse
 from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
+from troupe.telemetry import request_id as request_ids
+from troupe.telemetry import traces
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +169,9 @@ class _Service:
         )
         chunks = self._logged(asked, request.state.traceparent)
         # The first chunk is awaited before the answer begins, so that a refusal has its status.
-        first = await unless_gone(request, anext(chunks))
+        request_ids.traceparent.set(request.state.traceparent or None)
+        with traces.span("engine.first_token", prompt_tokens=len(prompt)):
+            first = await unless_gone(request, anext(chunks))
         if body.stream:
             return EventStream(_events(first, chunks, shape, body.wants_usage), {})
         rest = await unless_gone(request, _collect(chunks))
