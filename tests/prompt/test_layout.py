@@ -66,7 +66,7 @@ def test_in_a_group_others_lines_bear_their_names():
         {
             "role": "system",
             "content": "You are Mira Vale. Keeps a lighthouse\nYou are Bo.\nRows.\n"
-            "The people here: Mira Vale, Bo and Ada.",
+            "You are talking with Ada.\nThe people here: Mira Vale and Bo.",
         },
         {"role": "user", "content": "Mira Vale: Ahoy\n\nAda: Hello both"},
         {"role": "assistant", "content": "Evening."},
