@@ -140,6 +140,20 @@ class Trees(RuleBasedStateMachine):
             branch, (_, seq, _, bodies) = at
             self.fork_at(branch, seq, data.draw(st.sampled_from(sorted(bodies))))
 
+    @rule(data=st.data())
+    def follow_another_candidate_where_a_branch_begins(self, data: st.DataObject) -> None:
+        """A fork from a fork that has no turns yet, at the very same turn."""
+        bare = [b for b in self.model.forks if not self.model.turns[b] and self.model.path(b)]
+        if not bare:
+            return
+        branch = data.draw(st.sampled_from(bare))
+        owner, seq, _, bodies = self.model.path(branch)[-1]
+        new = message(self.chat_id, seq, self.words(), branch=owner, chosen=False)
+        bodies[max(bodies) + 1] = new.body
+        key = self.do(self.store.add_candidate(new))
+        assert key.alt == max(bodies)
+        self.fork_at(branch, seq, data.draw(st.sampled_from(sorted(bodies))))
+
     def fork_at(self, parent: int, seq: int, alt: int) -> None:
         made = self.do(self.store.fork(self.chat_id, parent, seq + 1, alt))
         assert made.branch == len(self.model.turns)
