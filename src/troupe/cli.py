@@ -197,9 +197,9 @@ def admin_password(generate: bool) -> None:
 @click.pass_context
 def train(context: click.Context) -> None:
     """Corpora, tokenizers, training, evaluation and export of models."""
-    from importlib import import_module
+    from troupe.train.cli import train as command
 
-    import_module("troupe.train.cli").train.main(args=context.args, prog_name="troupe train")
+    command.main(args=context.args, prog_name="troupe train")
 
 
 @troupe.command()

@@ -92,7 +92,10 @@ def commands(program: click.Group) -> str:
 
 def walk(program: click.Group) -> list[tuple[str, click.Command]]:
     """Every command that does something, by its whole name."""
-    return list(_walk("troupe", program))
+    from troupe.train.cli import train
+
+    found = [*_walk("troupe", program), *_walk("troupe train", train)]
+    return sorted(found, key=lambda one: one[0])
 
 
 def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

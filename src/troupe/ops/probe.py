@@ -1,4 +1,4 @@
-"""Asking a process on this machine whether it is ready, without an HTTP library."""
+"""Asking a process on this machine how it is, without an HTTP library."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ _LIMIT_S = 3.0
 _LIMIT_BYTES = 65536
 
 
-async def readyz(host: str, port: int) -> str | None:
-    """None if `/readyz` answers 200, else why not."""
+async def ask(host: str, port: int, path: str = "/readyz") -> str | None:
+    """None if `path` answers 200, else why not."""
     try:
         async with asyncio.timeout(_LIMIT_S):
-            return await _ask(host, port)
+            return await _ask(host, port, path)
     except TimeoutError:
         return f"no answer on port {port} within {_LIMIT_S:g} s"
     except (OSError, EOFError, ValueError):
         return "not listening yet"
 
 
-async def _ask(host: str, port: int) -> str | None:
+async def _ask(host: str, port: int, path: str) -> str | None:
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        head = f"GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())
         answer = await reader.read(_LIMIT_BYTES)
         while piece := await reader.read(_LIMIT_BYTES):

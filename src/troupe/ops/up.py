@@ -79,9 +79,7 @@ class Plan:
             needs=("migrate",),
             essential=False,
         )
-        web = Child(
-            "web", self._troupe("serve", "web"), _at(settings.port, settings), needs=("migrate",)
-        )
+        web = Child("web", self._troupe("serve", "web"), _alive(settings), needs=("migrate",))
         return [
             *([postgres] if own_database else []),
             *([engine] if settings.engine_url is None else []),
@@ -120,15 +118,22 @@ class Plan:
         return None if said == "ready" else f"{said} (recovering, if it was not stopped cleanly)"
 
 
-def _at(port: int, settings: Settings | None = None) -> Callable[[int], Awaitable[str | None]]:
-    host = _LOOPBACK
-    if settings is not None and settings.host not in ("0.0.0.0", "::"):  # noqa: S104
-        host = settings.host
-
+def _at(port: int) -> Callable[[int], Awaitable[str | None]]:
     async def ready(_: int) -> str | None:
-        return await probe.readyz(host, port)
+        return await probe.ask(_LOOPBACK, port)
 
     return ready
+
+
+def _alive(settings: Settings) -> Callable[[int], Awaitable[str | None]]:
+    """For `web`, to be up is enough: it is not fit for all traffic before a model is ready, which
+    may be another's than our engine's, or never."""
+    host = _LOOPBACK if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+
+    async def alive(_: int) -> str | None:
+        return await probe.ask(host, settings.port, "/healthz")
+
+    return alive
 
 
 async def _never(_: int) -> str | None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib import import_module
-from typing import cast
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -73,7 +71,9 @@ def _core(settings: Settings, readiness: health.Readiness) -> Starlette:
 
 
 def _chat(settings: Settings, readiness: health.Readiness) -> Starlette:
-    app = cast("Starlette", import_module("troupe.chat.app").create_app(settings))
+    from troupe.chat.app import create_app
+
+    app = create_app(settings)
     checks: health.Readiness | None = getattr(app.state, "readiness", None)
     if checks is not None:
         readiness.include(checks)
