@@ -2,7 +2,7 @@
 import react from "@vitejs/plugin-react";
 import tailwindcss from "@tailwindcss/vite";
 import { defineConfig } from "vitest/config";
-import { compress } from "./compress";
+import { compress } from "./compress.ts";
 
 const backend = process.env["TROUPE_URL"] ?? "http://127.0.0.1:8000";
 

@@ -127,7 +127,7 @@ export interface paths {
         put?: never;
         /**
          * Make Chat Token
-         * @description A short-lived token that tells the chat service who the user is.
+         * @description A short-lived token that tells the chat service who the user is. Keeps the session alive.
          */
         post: operations["make_chat_token"];
         delete?: never;
@@ -514,6 +514,46 @@ export interface components {
             next: string | null;
         };
         /**
+         * CharacterQuery
+         * @description Which characters, in which order, and from where on.
+         */
+        CharacterQuery: {
+            /**
+             * Cursor
+             * @description `next` of the page before.
+             * @default
+             */
+            cursor?: string;
+            /**
+             * Limit
+             * @default 24
+             */
+            limit?: number;
+            /**
+             * Owner
+             * @description Whose; `me` for the viewer's own.
+             * @default
+             */
+            owner?: string;
+            /**
+             * Q
+             * @description Words that its texts hold, or a name.
+             * @default
+             */
+            q?: string;
+            /**
+             * @description The order.
+             * @default recent
+             */
+            sort?: "recent" | "name" | "popular";
+            /**
+             * Tag
+             * @description A tag that it has.
+             * @default
+             */
+            tag?: string;
+        };
+        /**
          * CharacterView
          * @description A character's page. `definition` and `example_dialogues` are empty but for its owner.
          */
@@ -844,16 +884,16 @@ export type $defs = Record<string, never>;
 export interface operations {
     list_characters: {
         parameters: {
-            query: {
+            query?: {
                 /** @description Words that its texts hold, or a name. */
-                q: string;
+                q?: string;
                 /** @description A tag that it has. */
-                tag: string;
+                tag?: string;
                 /** @description Whose; `me` for the viewer's own. */
-                owner: string;
+                owner?: string;
                 /** @description The order. */
                 sort?: "recent" | "name" | "popular";
-                /** @description `next` of a page before. */
+                /** @description `next` of the page before. */
                 cursor?: string;
                 limit?: number;
             };
@@ -932,7 +972,6 @@ export interface operations {
                      * @description A PNG, JSON or CHARX card, V1 to V3.
                      */
                     file: string;
-                    /** @default private */
                     visibility?: "public" | "unlisted" | "private";
                 };
             };
