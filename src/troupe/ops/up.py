@@ -21,6 +21,7 @@ from troupe.ops.supervisor.child import Report
 from troupe.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(settings: Settings, console: Console) -> None:
@@ -34,7 +35,11 @@ def up(settings: Settings, console: Console) -> None:
         password = secrets.admin_password(settings, home)
         plan = Plan(settings, home, password.value)
         page = Page(settings, home, password, first_start=fresh)
-        asyncio.run(_run(plan, console, page))
+        try:
+            asyncio.run(_run(plan, console, page))
+        finally:
+            for number in _STOPS:  # all is stopped; another Ctrl-C has nothing left to do
+                signal.signal(number, signal.SIG_IGN)
 
 
 def check_ports(settings: Settings) -> None:
@@ -144,7 +149,7 @@ async def _run(plan: Plan, console: Console, page: Page) -> None:
     home = page.home
     supervisor = Supervisor(plan.children(), home.logs, console.tell)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _STOPS:
         loop.add_signal_handler(number, supervisor.stop)
     showing = asyncio.create_task(_show(supervisor, console, page))
     try:
