@@ -16,6 +16,9 @@ from tests.support.platform import Platform
 KILLS = int(os.environ.get("TROUPE_TEST_KILLS", "200"))
 PEOPLE = 6
 TARGETS = ("web", "engine", "worker", "postgres")
+# After most kills the site is given time to come back, so that the next one hits people who talk;
+# after the others the next follows at once, into the restart.
+LET_IT_RECOVER = 0.75
 SETTLED = {"complete", "stopped", "interrupted", "failed"}
 
 
@@ -44,6 +47,8 @@ async def _kill(platform: Platform, dice: random.Random) -> Counter[str]:
         target = dice.choice(TARGETS)
         if await asyncio.to_thread(platform.kill, target):
             killed[target] += 1
+        if dice.random() < LET_IT_RECOVER:
+            await asyncio.to_thread(platform.wait_ready)
     await asyncio.to_thread(platform.wait_ready)
     return killed
 

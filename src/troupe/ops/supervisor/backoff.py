@@ -24,5 +24,8 @@ class Backoff:
         if lived_s >= self.stable_s:
             self.deaths = 0
         self.deaths += 1
-        most_s = self.most_ready_s if was_ready else self.most_s
-        return min(self.first_s * 2.0 ** min(self.deaths - 1, 32), most_s)
+        delay = min(self.first_s * 2.0 ** min(self.deaths - 1, 32), self.most_s)
+        if was_ready and delay >= self.most_ready_s:
+            self.deaths -= 1  # its start works, so a later failure to start is not the worse for it
+            return self.most_ready_s
+        return delay
