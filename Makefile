@@ -13,6 +13,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH" scripts/with-node
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 WEB_DIST := src/troupe/web_dist/index.html
+BENCHMARKS := store chat up
 
 .PHONY: help run test test-python test-web check check-python check-web fmt bench docs web clean
 
@@ -50,10 +51,7 @@ fmt: $(VENV)/.develop web/node_modules/.installed ## Mend what can be mended.
 	$(NODE) npm --prefix web run format
 
 bench: $(VENV)/.develop $(WEB_DIST) ## Run every benchmark; results go to bench/results.
-	@for file in bench/*.py; do \
-		case $$file in */common.py|*/_*.py) continue;; esac; \
-		echo "== $$file"; $(BIN)/python $$file; \
-	done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m bench.$$name; done
 
 docs: $(VENV)/.develop ## Build the documentation into site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

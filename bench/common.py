@@ -65,3 +65,12 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
+
+
+def add_figures(name: str, figures: Mapping[str, float]) -> None:
+    """Put figures that another benchmark measured into NAME.json, if that was measured."""
+    path = RESULTS / f"{name}.json"
+    if path.exists():
+        result = json.loads(path.read_text(encoding="utf-8"))
+        result["figures"] |= {key: round(value, 4) for key, value in figures.items()}
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

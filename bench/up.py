@@ -1,6 +1,6 @@
 """How long until a character talks, and what the idle platform weighs.
 
-    python bench/up.py [--clone]
+    python -m bench.up [--clone]
 
 Measures `troupe up` on an empty home (first start) and on the same home again (later start): to a
 ready site, and on to the first streamed token. `--clone` also measures from `git clone` of this
@@ -16,15 +16,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
+from matplotlib.figure import Figure
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from bench.common import report
+from bench.common import add_figures, report
 from tests.support.careful_client import CarefulClient
 from tests.support.platform import Platform
 
@@ -105,21 +104,44 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--clone", action="store_true")
     options = arguments.parse_args()
-    figures: dict[str, float] = {}
+    times: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         platform = Platform(folder / "home")
-        figures["first_ready_s"], figures["first_token_s"] = start(platform)
+        times["first start, ready"], times["first start, first token"] = start(platform)
         platform.stop()
-        figures["again_ready_s"], figures["again_token_s"] = start(platform)
+        times["later start, ready"], times["later start, first token"] = start(platform)
         time.sleep(SETTLE_S)
         parts = weigh(platform.pid)
         platform.stop()
-        figures["up_idle_mb"] = sum(parts.values())
-        figures |= {f"{part}_mb": size for part, size in sorted(parts.items())}
         if options.clone:
-            figures["clone_token_s"] = clone(folder)
-    report("up", figures)
+            times["git clone to first token"] = clone(folder)
+    whole = sum(parts.values())
+    report(
+        "up",
+        {"up_idle_mb": whole, **{_key(what): value for what, value in times.items()}},
+        [
+            *((what, value, "s") for what, value in times.items()),
+            *((f"{part}, idle", size, "MB") for part, size in sorted(parts.items())),
+            ("all processes, idle", whole, "MB"),
+        ],
+        ("django", "psycopg", "starlette", "torch", "uvicorn"),
+        lambda figure: draw(figure, parts),
+        {"command": "python -m bench.up", "load_of_the_machine": os.getloadavg()[0]},
+    )
+    add_figures("chat", {"up_idle_mb": whole})
+
+
+def _key(what: str) -> str:
+    return what.replace(",", "").replace(" ", "_") + "_s"
+
+
+def draw(figure: Figure, parts: dict[str, float]) -> None:
+    """Memory by process."""
+    axes = figure.subplots()
+    axes.barh(list(parts), list(parts.values()), color="#D9482B")
+    axes.set_xlabel("MB, proportional set size")
+    axes.set_title("`troupe up`, idle")
 
 
 if __name__ == "__main__":
