@@ -21,9 +21,8 @@ import time
 from pathlib import Path
 
 import psutil
-from matplotlib.figure import Figure
-
 from bench.common import add_figures, report
+from matplotlib.figure import Figure
 from tests.support.careful_client import CarefulClient
 from tests.support.platform import Platform
 
