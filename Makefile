@@ -78,7 +78,7 @@ $(VENV)/.develop: $(BIN)/python $(REQUIREMENTS)
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.browser: $(BIN)/python
-	@scripts/find-chromium >/dev/null
+	@found=$$(scripts/find-chromium); command -v chromium >/dev/null || ln -sf "$$found" $(BIN)/chromium
 	@touch $@
 
 $(VENV)/.node: $(BIN)/python

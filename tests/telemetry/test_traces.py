@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -54,3 +57,31 @@ def test_an_error_inside_marks_the_span_and_passes(exporter: InMemorySpanExporte
         raise ValueError("no")
     (span,) = exporter.get_finished_spans()
     assert not span.status.is_ok
+
+
+def test_spans_reach_a_collector() -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        answering = threading.Thread(target=server.serve_forever)
+        answering.start()
+        try:
+            traces.configure("web", f"http://127.0.0.1:{server.server_port}/")
+            with traces.span("send"):
+                pass
+            traces.shutdown()
+        finally:
+            server.shutdown()
+            answering.join()
+    ((path, body),) = received
+    assert path == "/v1/traces"
+    assert b"troupe-web" in (gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
