@@ -68,6 +68,7 @@ export function Composer({ chat, name }: { chat: string; name: string }) {
         />
         {answer === undefined ? (
           <button
+            key="send" // two buttons, not one that changes under the finger
             type="submit"
             aria-label="Send"
             title="Send"
@@ -78,6 +79,7 @@ export function Composer({ chat, name }: { chat: string; name: string }) {
           </button>
         ) : (
           <button
+            key="stop"
             type="button"
             aria-label="Stop"
             title="Stop"

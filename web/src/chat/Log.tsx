@@ -21,6 +21,7 @@ export function Log({ chat }: { chat: ChatView }) {
   const letters = useLive((live) => live.letters);
   const { scroller, content, onScroll, atEnd, toEnd } = useStick();
   const [unfolding, setUnfolding] = useState(false);
+  const [editing, setEditing] = useState<number | null>(null);
 
   const turns = room?.turns ?? NO_TURNS;
   const waiting = letters.filter((letter) => letter.chat === chat.id);
@@ -43,6 +44,8 @@ export function Log({ chat }: { chat: ChatView }) {
 
   if (room === undefined) return null;
   const last = turns.length - 1;
+  // What is rewritten is not lost when it is scrolled away. Row 0 is the beginning.
+  const edited = 1 + turns.findIndex((turn) => turn.seq === editing);
   return (
     <div className="relative min-h-0 flex-1">
       <div
@@ -56,7 +59,13 @@ export function Log({ chat }: { chat: ChatView }) {
         className="h-full overflow-y-auto overscroll-contain [overflow-anchor:none] focus-visible:outline-offset-[-2px]"
       >
         <div ref={content} className="pt-6 pb-4">
-          <Virtualizer scrollRef={scroller} startMargin={24} shift={unfolding} bufferSize={600}>
+          <Virtualizer
+            scrollRef={scroller}
+            startMargin={24}
+            shift={unfolding}
+            bufferSize={600}
+            keepMounted={edited > 0 ? [edited] : []}
+          >
             {room.more ? (
               <p key="older" className="text-muted h-12 text-center text-sm">
                 {unfolding ? "Reading older messages…" : "Older messages above"}
@@ -72,6 +81,8 @@ export function Log({ chat }: { chat: ChatView }) {
                 turn={turn}
                 last={index === last && waits === 0}
                 only={turns.length === 1 && !room.more}
+                editing={turn.seq === editing}
+                onEditing={setEditing}
               />
             ))}
             {waiting.map((letter) => (

@@ -1,7 +1,7 @@
 /** One turn: a bubble for the person, open text for the character. */
 import clsx from "clsx";
 import { useQuery } from "@tanstack/react-query";
-import { memo, useState } from "react";
+import { memo } from "react";
 import type { Message, Turn } from "../api/types";
 import { fullTime } from "../lib/time";
 import { useTint } from "../lib/tint";
@@ -24,15 +24,25 @@ interface TurnRowProps {
   last: boolean;
   /** The greeting is all there is. */
   only: boolean;
+  editing: boolean;
+  /** Says which turn is rewritten now. */
+  onEditing: (seq: number | null) => void;
 }
 
-export const TurnRow = memo(function TurnRow({ chat, branch, turn, last, only }: TurnRowProps) {
-  const [editing, setEditing] = useState(false);
+export const TurnRow = memo(function TurnRow({
+  chat,
+  branch,
+  turn,
+  last,
+  only,
+  editing,
+  onEditing,
+}: TurnRowProps) {
   const actions = useTurnActions(chat, branch);
   const message = shown(turn);
   if (message === undefined) return <div />;
   const mine = message.speaker.startsWith("user:");
-  const edit = () => setEditing(true);
+  const edit = () => onEditing(turn.seq);
   return (
     <div
       className={clsx("mx-auto w-full max-w-[44rem] px-4 md:px-8", mine || last ? "pb-6" : "pb-3")}
@@ -42,7 +52,7 @@ export const TurnRow = memo(function TurnRow({ chat, branch, turn, last, only }:
           message={message}
           onSave={(text) => actions.edit(message.id, text)}
           onSend={mine ? (text) => actions.sayInstead(turn, text) : undefined}
-          onClose={() => setEditing(false)}
+          onClose={() => onEditing(null)}
         />
       ) : mine ? (
         <Bubble message={message} turn={turn} actions={actions} onEdit={edit} />
