@@ -14,7 +14,7 @@ import { chatQuery } from "./queries";
 import { shown } from "./room";
 import { TurnMenu } from "./TurnMenu";
 import { useTurnActions, type TurnActions } from "./useTurnActions";
-import { closeOpen } from "./words";
+import { asSentence, closeOpen } from "./words";
 import { Writing } from "./Writing";
 
 interface TurnRowProps {
@@ -180,5 +180,5 @@ function endingOf(message: Message): string {
   const why =
     typeof error === "object" && error !== null && "message" in error ? String(error.message) : "";
   const kept = message.body === "" ? "Your message is saved." : "What was written is kept.";
-  return `${why === "" ? "The answer broke off." : why} ${kept}`;
+  return `${asSentence(why === "" ? "The answer broke off" : why)} ${kept}`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { closeOpen, plainLine } from "./words";
+import { asSentence, closeOpen, plainLine } from "./words";
 
 describe("text that is being written", () => {
   it.each([
@@ -28,5 +28,14 @@ describe("a line for a list", () => {
     expect(plainLine("*nods*\n\n**Yes.** See [here](https://a.example) ![x](y)")).toBe(
       "nods Yes. See here",
     );
+  });
+});
+
+describe("a server's reason", () => {
+  it.each([
+    ["the engine went away", "The engine went away."],
+    ["Try again shortly.", "Try again shortly."],
+  ])("%j reads %j", (given, read) => {
+    expect(asSentence(given)).toBe(read);
   });
 });

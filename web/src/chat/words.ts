@@ -33,3 +33,9 @@ export function closeOpen(text: string): string {
   }
   return trimmed + open.reverse().join("");
 }
+
+/** A reason as a sentence: servers give some without a capital or a full stop. */
+export function asSentence(text: string): string {
+  const said = text.trim();
+  return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?…]$/u.test(said) ? "" : ".");
+}

@@ -23,6 +23,14 @@ export function CommandPalette({ onClose }: { onClose: () => void }) {
   );
   const lines = chats.filter((line) => line.title.toLowerCase().includes(words)).slice(0, 6);
   const characters = found.data?.pages[0]?.items.slice(0, 8) ?? [];
+  // Enter takes the first row, also when rows change after the last key was pressed.
+  const rows = [
+    ...lines.map((line) => `chat ${line.id}`),
+    ...characters.map((card) => `character ${card.id}`),
+    ...places.map((place) => `place ${place.to}`),
+  ];
+  const [pointed, setPointed] = useState("");
+  const at = rows.includes(pointed) ? pointed : (rows[0] ?? "");
 
   return (
     <Command.Dialog
@@ -32,6 +40,8 @@ export function CommandPalette({ onClose }: { onClose: () => void }) {
       }}
       label="Go to"
       shouldFilter={false}
+      value={at}
+      onValueChange={setPointed}
       overlayClassName="bg-veil fixed inset-0 z-40"
       contentClassName="bg-raised border-line shadow-float fixed top-[12dvh] left-1/2 z-50 w-[calc(100vw-2rem)] max-w-xl -translate-x-1/2 overflow-hidden rounded-lg border"
     >
