@@ -13,7 +13,7 @@ import pytest
 from tests.support.careful_client import CarefulClient
 from tests.support.platform import Platform
 
-KILLS = int(os.environ.get("TROUPE_TEST_KILLS", "200"))
+KILLS = int(os.environ.get("TROUPE_TEST_KILLS", "40"))
 PEOPLE = 6
 TARGETS = ("web", "engine", "worker", "postgres")
 # After most kills the site is given time to come back, so that the next one hits people who talk;
