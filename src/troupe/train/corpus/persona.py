@@ -75,6 +75,8 @@ def make_persona(rng: Random, split: Split, most_facts: int) -> Persona:
         name = rng.choice(words("titles", "titles")) + " " + name
     pronouns = PRONOUNS[rng.choice(["she"] * 9 + ["he"] * 9 + ["it"] * 2)]
     wanted = [key for key, chance in FACTS.items() if rng.random() < chance]
+    if len(wanted) < 3:
+        wanted = ["job", "home", "like"]
     rng.shuffle(wanted)
     wanted = wanted[: max(3, rng.randint(most_facts // 2, most_facts))]
     facts = [make_fact(rng, key, pronouns, split) for key in FACTS if key in wanted]
