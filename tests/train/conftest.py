@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -55,3 +57,17 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_folder: Path) -> TextTokenizer:
     return TextTokenizer.load(tokenizer_folder)
+
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def make_config(tmp_path: Path, tokenizer_folder: Path) -> MakeConfig:
+    """A configuration whose run, a folder of this name, has its tokenizer already."""
+
+    def make(name: str = "run", **changes: object) -> TrainConfig:
+        shutil.copytree(tokenizer_folder, tmp_path / name, dirs_exist_ok=True)
+        return tiny_config(tmp_path / name, **changes)
+
+    return make

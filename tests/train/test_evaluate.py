@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.train.conftest import tiny_config
+from tests.train.conftest import MakeConfig
 from troupe.train import pretrain
 from troupe.train.cli import train
 from troupe.train.corpus import Size
@@ -55,8 +55,8 @@ def test_speaking_as_another_or_claiming_their_facts_counts(asked: list[Case]) -
     assert not as_named(case, Answer(f"I say {case.foreign[0]}.", stopped=True))
 
 
-def test_any_checkpoint_can_be_scored(tmp_path: Path) -> None:
-    config, folder = tiny_config(tmp_path / "run"), tmp_path / "model"
+def test_any_checkpoint_can_be_scored(make_config: MakeConfig, tmp_path: Path) -> None:
+    config, folder = make_config(), tmp_path / "model"
     pretrain.run(pretrain.start(config), until=1)
     export(config, folder)
     options = ["--count", "2", "--facts", "3", "--characters", "900"]
