@@ -1,4 +1,5 @@
-"""A whole platform, a model's server beside it and Chromium; one of each for a file of tests.
+"""A whole platform and a model's server beside it, one of each in a process of pytest; and
+Chromium, one for a file: Playwright's event loop may not be there when other tests want theirs.
 
 On a failure the screen, its HTML and the browser's console are kept in the test's own folder.
 """
@@ -32,13 +33,13 @@ SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def upstream() -> Iterator[Upstream]:
     with Upstream() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Platform]:
     """From an empty home; chats are answered by the upstream, unless the engine's model is
     chosen."""
