@@ -112,10 +112,12 @@ def _without_private(_: Any, __: str, event: MutableMapping[str, Any]) -> EventD
 
 
 def _route_libraries() -> None:
-    """Handlers that libraries gave their loggers are taken off, so that no line comes twice."""
+    """Handlers and levels that libraries gave their loggers are taken off, so that no line comes
+    twice and the one level counts for all."""
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "django.server"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
         logger.propagate = True
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
