@@ -128,11 +128,14 @@ def test_a_persona_is_who_one_is_in_new_chats(guest: Visitor) -> None:
 def test_the_theme_that_was_chosen_stays(visit: Visit) -> None:
     guest = visit()
     guest.go("/settings")
-    guest.page.get_by_role("radio", name="Dark").click()
     ink = "getComputedStyle(document.documentElement).backgroundColor"
+    light = guest.page.evaluate(ink)
+    guest.page.get_by_role("radio", name="Dark").click()
+    root = guest.page.locator("html")
+    expect(root).not_to_have_css("background-color", light)
     dark = guest.page.evaluate(ink)
     guest.page.reload()
-    assert guest.page.evaluate(ink) == dark
+    expect(root).to_have_css("background-color", dark)
     other = visit()
     other.go("/settings")
     assert other.page.evaluate(ink) != dark
