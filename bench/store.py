@@ -6,7 +6,7 @@ Uses the database of the DSN or of TROUPE_TEST_DATABASE_URL (in a fresh database
 else a PostgreSQL that it starts. Store and bare statement take turns, so that both meet the same
 noise. The bare append is one plain statement that writes the same rows (message, idempotency key,
 inbox line), the bare read one `SELECT` of the same rows, fetched; both prepared, on a connection
-of their own.
+of their own. All runs on uvloop, as the `web` process does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from uuid import UUID, uuid4
 
 import orjson
 import psycopg
+import uvloop
 from matplotlib.figure import Figure
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -348,7 +349,7 @@ def main() -> None:
     options = parser.parse_args()
     load = round(os.getloadavg()[0], 2)
     with database(options.dsn) as dsn:
-        found = asyncio.run(measure(dsn, options.rounds))
+        found = uvloop.run(measure(dsn, options.rounds))
     append, read, on_disk = found["append"], found["read"], found["disk"]
     ratios = {
         f"{what}_ratio_p{percent}": p(times["store"], percent) / p(times["bare"], percent)

@@ -139,8 +139,8 @@ class MemoryStore:
         key = message.key._replace(alt=max(row) + 1)
         if message.chosen:
             for alt, other in row.items():
-                row[alt] = replace(other, chosen=False)
-        self._put(replace(message, key=key))
+                row[alt] = other._replace(chosen=False)
+        self._put(message._replace(key=key))
         if generation is not None:
             self._live[key] = replace(generation, key=key)
         return key
@@ -155,11 +155,11 @@ class MemoryStore:
         await asyncio.sleep(0)
         row = self._row(key)
         if row.state is State.STREAMING:
-            self._put(replace(row, body=body))
+            self._put(row._replace(body=body))
 
     async def settle(self, key: MessageKey, state: State, body: str, meta: dict[str, Any]) -> None:
         await asyncio.sleep(0)
-        self._put(replace(self._row(key), state=state, body=body, meta=meta))
+        self._put(self._row(key)._replace(state=state, body=body, meta=meta))
         self._live.pop(key, None)
 
     async def reopen(self, key: MessageKey, generation: LiveGeneration) -> Message:
@@ -167,7 +167,7 @@ class MemoryStore:
         row = self._row(key)
         if row.state is State.STREAMING:
             raise Conflict
-        row = replace(row, state=State.STREAMING)
+        row = row._replace(state=State.STREAMING)
         self._put(row)
         self._live[key] = generation
         return row
@@ -177,7 +177,7 @@ class MemoryStore:
         self._row(key)
         row = self._kept(key.chat_id).rows[(key.branch, key.seq)]
         for alt, message in row.items():
-            row[alt] = replace(message, chosen=alt == key.alt)
+            row[alt] = message._replace(chosen=alt == key.alt)
 
     async def fork(self, chat_id: UUID, parent: int, fork_seq: int, fork_alt: int) -> Branch:
         await asyncio.sleep(0)
@@ -198,7 +198,7 @@ class MemoryStore:
         await asyncio.sleep(0)
         row = self._kept(chat_id).rows[(branch, seq)]
         for alt, message in row.items():
-            row[alt] = replace(message, state=State.DELETED, body="", meta={})
+            row[alt] = message._replace(state=State.DELETED, body="", meta={})
 
     async def rename(self, chat_id: UUID, title: str) -> None:
         await asyncio.sleep(0)

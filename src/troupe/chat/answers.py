@@ -229,5 +229,5 @@ def _remember(path: Path, generation: Generation, state: State) -> None:
         return
     for message in turn.candidates:
         if message.key == generation.key:
-            done = replace(message, state=state, body=generation.text, meta=generation.meta)
+            done = message._replace(state=state, body=generation.text, meta=generation.meta)
             path.put(with_candidate(turn, done))

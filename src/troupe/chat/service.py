@@ -180,7 +180,7 @@ class Chats:
             taken = await self.store.add_candidate(message)
             if not tip:
                 return await self._forked(warm, chat, taken)
-            shown = with_chosen(turn, replace(message, key=taken))
+            shown = with_chosen(turn, message._replace(key=taken))
             path.put(shown)
             return self._shown(chat, branch, shown)
 
@@ -285,7 +285,7 @@ class Chats:
         if all(m.state is not State.STREAMING for m in turn.candidates):
             return turn
         fresh = [await self.mended(message) for message in turn.candidates]
-        return replace(turn, candidates=tuple(fresh))
+        return turn._replace(candidates=tuple(fresh))
 
     async def mended(self, message: Message, alone: bool = False) -> Message:
         """A message as it truly stands: a STREAMING row that nobody writes is interrupted.
@@ -298,8 +298,8 @@ class Chats:
             return message
         generation = self.generations.find(message.key)
         if generation is not None:
-            return replace(
-                message, state=generation.state, body=generation.text, meta=generation.meta
+            return message._replace(
+                state=generation.state, body=generation.text, meta=generation.meta
             )
         live = await self.store.generation(message.key)
         ours = live is not None and live.owner == self.generations.owner
@@ -307,7 +307,7 @@ class Chats:
         if (live is not None and not ours) or not ((ours and alone) or age > ORPHAN_AFTER_S):
             return message
         await self.store.settle(message.key, State.INTERRUPTED, message.body, message.meta)
-        return replace(message, state=State.INTERRUPTED)
+        return message._replace(state=State.INTERRUPTED)
 
 
 def own(chat: Chat, viewer: Viewer) -> None:

@@ -192,9 +192,9 @@ class Turns:
         try:
             key = MessageKey(warm.chat_id, turn.branch, turn.seq, 0)
             live = chats.generations.live(key)
-            message = replace(asked.placeholder(key, datetime.now(UTC)), body=body, chosen=tip)
+            message = asked.placeholder(key, datetime.now(UTC))._replace(body=body, chosen=tip)
             key = await chats.store.add_candidate(message, live)
-            message, live = replace(message, key=key), replace(live, key=key)
+            message, live = message._replace(key=key), replace(live, key=key)
             if not tip:
                 try:
                     made = await chats.store.fork(warm.chat_id, turn.branch, turn.seq + 1, key.alt)

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -160,14 +160,13 @@ class WarmChats:
 
 def with_candidate(turn: Turn, message: Message) -> Turn:
     """The turn with one of its candidates replaced."""
-    return replace(
-        turn,
-        candidates=tuple(message if m.key == message.key else m for m in turn.candidates),
+    return turn._replace(
+        candidates=tuple(message if m.key == message.key else m for m in turn.candidates)
     )
 
 
 def with_chosen(turn: Turn, message: Message) -> Turn:
     """The turn with this candidate chosen, added if it is new."""
-    others = [replace(m, chosen=False) for m in turn.candidates if m.key != message.key]
-    candidates = sorted([*others, replace(message, chosen=True)], key=lambda m: m.key.alt)
-    return replace(turn, chosen=message.key.alt, candidates=tuple(candidates))
+    others = [m._replace(chosen=False) for m in turn.candidates if m.key != message.key]
+    candidates = sorted([*others, message._replace(chosen=True)], key=lambda m: m.key.alt)
+    return turn._replace(chosen=message.key.alt, candidates=tuple(candidates))

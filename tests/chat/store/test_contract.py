@@ -297,8 +297,8 @@ async def test_an_answer_is_streamed_and_settled(store: ChatStore) -> None:
     meta = {"model": "small", "usage": {"prompt": 12}}
     await store.settle(answer.key, State.COMPLETE, "Once upon a time.", meta)
     (turn,) = await store.path(chat_id, ROOT, limit=1)
-    assert turn.message == replace(
-        answer, state=State.COMPLETE, body="Once upon a time.", meta=meta
+    assert turn.message == answer._replace(
+        state=State.COMPLETE, body="Once upon a time.", meta=meta
     )
     assert await store.generation(answer.key) is None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import orjson
@@ -24,14 +25,10 @@ from .types import Appended, LiveGeneration, Message, MessageKey, State
 
 RACES = 5
 
-APPEND = b"""
-WITH item AS MATERIALIZED (
-    SELECT i.*, (
-        SELECT s.keys FROM chat.sent s WHERE s.chat_id = i.chat_id AND s.client_id = i.client_id
-    ) AS seen
-    FROM json_to_recordset(%(items)s) AS i(
-        n int, chat_id uuid, client_id text, keys jsonb, line text, at timestamptz)
-), entry AS MATERIALIZED (
+# What every append does. The parts below join it only when some append of the batch needs them:
+# each costs the server a tenth of what the rest does, even when it has nothing to do.
+CHECK = """
+WITH entry AS MATERIALIZED (
     SELECT e.*, coalesce((
         SELECT true FROM chat.message m WHERE m.chat_id = e.chat_id AND m.branch = e.branch
         AND m.seq = e.seq AND m.alt = e.alt
@@ -43,38 +40,48 @@ WITH item AS MATERIALIZED (
         n int, chat_id uuid, branch int, seq int, alt int, speaker text, state text,
         chosen boolean, body text, created_at timestamptz, meta text,
         owner text, epoch text, started_at timestamptz, ripe boolean)
-), live AS MATERIALIZED (
-    SELECT i.n FROM item i CROSS JOIN LATERAL (
-        SELECT 1 FROM chat.chat c WHERE c.chat_id = i.chat_id FOR KEY SHARE
-    ) AS c
+), item AS MATERIALIZED (
+    SELECT i.*, (
+        SELECT s.keys FROM chat.sent s WHERE s.chat_id = i.chat_id AND s.client_id = i.client_id
+    ) AS seen, coalesce((
+        SELECT true FROM chat.chat c WHERE c.chat_id = i.chat_id FOR KEY SHARE
+    ), false) AS live, i.n IN (SELECT n FROM entry WHERE taken) AS taken
+    FROM json_to_recordset(%(items)s) AS i(
+        n int, chat_id uuid, client_id text, keys jsonb, line text, at timestamptz)
 ), new AS MATERIALIZED (
-    SELECT i.* FROM item i JOIN live ON live.n = i.n
-    WHERE i.seen IS NULL AND i.n NOT IN (SELECT n FROM entry WHERE taken)
+    SELECT * FROM item WHERE live AND seen IS NULL AND NOT taken
 ), kept AS (
     INSERT INTO chat.message
         (chat_id, branch, seq, alt, speaker, state, chosen, body, created_at, meta)
     SELECT e.chat_id, e.branch, e.seq, e.alt, e.speaker, e.state, e.chosen, e.body,
         e.created_at, e.meta::jsonb
     FROM entry e JOIN new ON new.n = e.n
-), begun AS (
-    INSERT INTO chat.generation (chat_id, branch, seq, alt, owner, epoch, started_at)
-    SELECT e.chat_id, e.branch, e.seq, e.alt, e.owner, e.epoch, e.started_at
-    FROM entry e JOIN new ON new.n = e.n WHERE e.owner IS NOT NULL
-), ripened AS (
-    INSERT INTO chat.ripe (chat_id, branch)
-    SELECT DISTINCT e.chat_id, e.branch FROM entry e JOIN new ON new.n = e.n WHERE e.ripe
-    ON CONFLICT DO NOTHING
-), noted AS (
-    INSERT INTO chat.sent (chat_id, client_id, keys, sent_at)
-    SELECT chat_id, client_id, keys, at FROM new WHERE client_id IS NOT NULL
 ), told AS (
     UPDATE chat.inbox b SET last_line = coalesce(new.line, b.last_line),
         last_at = greatest(b.last_at, new.at)
     FROM new WHERE b.chat_id = new.chat_id
-)
-SELECT i.n, live.n IS NOT NULL, i.seen, i.n IN (SELECT n FROM entry WHERE taken)
-FROM item i LEFT JOIN live ON live.n = i.n
-"""
+)"""
+BEGIN = """, begun AS (
+    INSERT INTO chat.generation (chat_id, branch, seq, alt, owner, epoch, started_at)
+    SELECT e.chat_id, e.branch, e.seq, e.alt, e.owner, e.epoch, e.started_at
+    FROM entry e JOIN new ON new.n = e.n WHERE e.owner IS NOT NULL
+)"""
+RIPEN = """, ripened AS (
+    INSERT INTO chat.ripe (chat_id, branch)
+    SELECT DISTINCT e.chat_id, e.branch FROM entry e JOIN new ON new.n = e.n WHERE e.ripe
+    ON CONFLICT DO NOTHING
+)"""
+NOTE = """, noted AS (
+    INSERT INTO chat.sent (chat_id, client_id, keys, sent_at)
+    SELECT chat_id, client_id, keys, at FROM new WHERE client_id IS NOT NULL
+)"""
+RESULT = "\nSELECT n, live, seen, taken FROM item"
+STATEMENTS = {
+    (begin, ripen, note): "".join(
+        [CHECK, BEGIN * begin, RIPEN * ripen, NOTE * note, RESULT],
+    ).encode()
+    for begin, ripen, note in product((False, True), repeat=3)
+}
 
 PLACES = b"""
 SELECT p.n, m.branch, m.seq, m.alt, m.speaker, m.created_at
@@ -125,14 +132,13 @@ def job(
     for message in messages:
         if (message.key.chat_id, message.key.branch) != (first.chat_id, first.branch):
             raise ValueError("an append is to one branch of one chat")
-        entry = rows.message_json(message)
+        entry = rows.message_json(message) | {"ripe": ripe}
         if message.state is State.STREAMING:
             # Nobody's until somebody claims it, so that it can be recovered in any case.
             entry |= {"owner": "", "epoch": "", "started_at": message.created_at}
             if generation is not None and generation.key == message.key:
                 entry |= rows.generation_json(generation)
         entries.append(entry)
-    entries[-1]["ripe"] = ripe
     if client_id is not None:
         checks.text(client_id, "a client id", 200)
         if not client_id:
@@ -164,8 +170,10 @@ class Appender:
             ).decode(),
         }
 
+        statement = _statement(batch)
+
         async def execute(connection: Connection) -> list[Result]:
-            cursor = await connection.execute(APPEND, parameters)
+            cursor = await connection.execute(statement, parameters)
             return await cursor.fetchall()
 
         for race in range(RACES):
@@ -208,6 +216,16 @@ class Appender:
                 append.resolve(Appended(_keys(append, seen), True))
             else:
                 append.fail(Conflict(f"{append.keys[0]} is taken; read the chat again"))
+
+
+def _statement(batch: list[Append]) -> bytes:
+    """The statement of a batch, with the parts that it needs."""
+    entries = [entry for append in batch for entry in append.entries]
+    return STATEMENTS[
+        any("owner" in entry for entry in entries),
+        any(entry["ripe"] for entry in entries),
+        any(append.client_id is not None for append in batch),
+    ]
 
 
 def _item(n: int, append: Append) -> dict[str, Any]:

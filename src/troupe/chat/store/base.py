@@ -7,7 +7,7 @@ correctness needs a transaction over two chats. Everything acknowledged is durab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -83,7 +83,9 @@ class ChatStore(Protocol):
         waits. Does nothing to a settled message."""
         ...
 
-    async def settle(self, key: MessageKey, state: State, body: str, meta: dict[str, Any]) -> None:
+    async def settle(
+        self, key: MessageKey, state: State, body: str, meta: Mapping[str, Any]
+    ) -> None:
         """End an answer: final state, body and meta, its live generation removed, the inboxes of
         its members told. One that had ended before stays as it is; only INTERRUPTED, which is a
         guess of others, gives way to what the owner says."""

@@ -7,7 +7,6 @@ Each may run again after a lost connection and then finds its own work done.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from .types import Branch, LiveGeneration, Message, MessageKey, State
 
 LOCK = "SELECT 1 FROM chat.chat WHERE chat_id = %s FOR UPDATE"
 TURN = """
-SELECT branch, seq, alt, speaker, state, chosen, body, created_at, meta FROM chat.message
+SELECT branch, seq, alt, speaker, state, chosen, body, created_at, meta::text FROM chat.message
 WHERE chat_id = %s AND branch = %s AND seq = %s ORDER BY alt
 """
 FOLLOWED = """
@@ -117,7 +116,7 @@ async def add_candidate(
     if chosen:
         await unseal(connection, chat_id, branch, seq)
         await connection.execute(UNCHOOSE, (chat_id, branch, seq))
-    added = replace(message, key=key, chosen=chosen)
+    added = message._replace(key=key, chosen=chosen)
     await connection.execute(ADD, (orjson.dumps(rows.message_json(added)).decode(),))
     if message.state is State.STREAMING:
         writer = generation or LiveGeneration(key, "", "", message.created_at)
@@ -147,7 +146,7 @@ async def reopen(connection: Connection, key: MessageKey, generation: LiveGenera
     await connection.execute(
         BEGIN, (*key, generation.owner, generation.epoch, generation.started_at)
     )
-    return replace(message, state=State.STREAMING)
+    return message._replace(state=State.STREAMING)
 
 
 async def fork(

@@ -111,6 +111,10 @@ class Database:
 
 async def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
+    # Every statement of the store finds its rows by their keys, whatever the parameters: one plan
+    # each does, made once a connection.
+    connection.prepare_threshold = 0
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
     await connection.execute("SET timezone = 'UTC'")
     # A process that froze in mid-transaction must not hold its chat for ever.
     await connection.execute("SET idle_in_transaction_session_timeout = '10s'")

@@ -5,6 +5,7 @@ A newer checkpoint, or the end, replaces a checkpoint of the same message that s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -89,7 +90,7 @@ def checkpoint(key: MessageKey, body: str, at: datetime) -> Ending:
     )
 
 
-def end(key: MessageKey, state: State, body: str, meta: dict[str, Any], at: datetime) -> Ending:
+def end(key: MessageKey, state: State, body: str, meta: Mapping[str, Any], at: datetime) -> Ending:
     """A message's end. Raises `BadText`, `ValueError`."""
     if state in (State.STREAMING, State.DELETED):
         raise ValueError(f"{state} is no end of an answer")

@@ -108,22 +108,13 @@ class Lane(Generic[J]):
         queue.append(job)
         self._jobs += 1
         self.call()
-        return await asyncio.shield(waiter)
+        return await waiter
 
     def call(self) -> None:
-        """See what can be sent, once all that is about to be submitted now has been."""
-        if self._waiting and not self._called:
+        """Send what can be sent, once all that is about to be submitted now has been."""
+        if self._waiting and not self._called and self._may_fly():
             self._called = True
-            asyncio.get_running_loop().call_soon(self._launch)
-
-    def _launch(self) -> None:
-        self._called = False
-        while self._waiting and self._may_fly():
-            batch = self._take()
-            if not batch:
-                return
-            self._in_flight += 1
-            flight = asyncio.create_task(self._fly(batch))
+            flight = asyncio.create_task(self._fly())
             self.flights.add(flight)
             flight.add_done_callback(self.flights.discard)
 
@@ -152,7 +143,13 @@ class Lane(Generic[J]):
         self._turnstile.flying.update(job.chat_id for job in batch)
         return batch
 
-    async def _fly(self, batch: list[J]) -> None:
+    async def _fly(self) -> None:
+        self._called = False
+        batch = self._take()
+        if not batch:
+            return
+        self._in_flight += 1
+        self.call()
         try:
             await self._attempt(batch)
         finally:

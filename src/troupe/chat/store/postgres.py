@@ -6,7 +6,7 @@ The front of this folder: checks what callers pass, and hands it to the lanes of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -147,7 +147,9 @@ class PostgresStore:
         """Save what an answer has so far."""
         await self._endings.submit(endings.checkpoint(key, body, self._now()))
 
-    async def settle(self, key: MessageKey, state: State, body: str, meta: dict[str, Any]) -> None:
+    async def settle(
+        self, key: MessageKey, state: State, body: str, meta: Mapping[str, Any]
+    ) -> None:
         """End an answer. One that had ended stays as it is, except INTERRUPTED."""
         await self._endings.submit(endings.end(key, state, body, meta, self._now()))
 

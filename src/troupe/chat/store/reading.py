@@ -12,10 +12,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from . import segments
 from .database import Database
 from .errors import ChatNotFound, MessageNotFound
-from .rows import branches_of, members_of, message_of
+from .rows import STATES, branches_of, members_of
 from .tree import path_of, turns_of
 from .types import Branch, Chat, InboxEntry, LiveGeneration, Message, MessageKey, Turn
 
@@ -38,7 +40,7 @@ WITH edge AS MATERIALIZED (
         (SELECT max(last_seq) FROM chat.segment WHERE chat_id = %(chat)s AND branch = %(branch)s),
         %(low)s::int - 1)) AS floor
 )
-SELECT m.branch, m.seq, m.alt, m.speaker, m.state, m.chosen, m.body, m.created_at, m.meta,
+SELECT m.branch, m.seq, m.alt, m.speaker, m.state, m.chosen, m.body, m.created_at, m.meta::text,
     NULL::smallint, NULL::bytea, edge.floor
 FROM edge CROSS JOIN unnest(%(branches)s::int[], %(lows)s::int[], %(highs)s::int[])
     AS s(branch, low, high)
@@ -204,11 +206,14 @@ def _messages(
 ) -> list[Message]:
     """Rows and segments as messages; a segment may reach beyond what the path shows."""
     messages: list[Message] = []
-    for row in found:
-        if row[9] is None:
-            messages.append(message_of(chat_id, row))
+    for branch, seq, alt, speaker, state, chosen, body, at, meta, codec, segment, _ in found:
+        if codec is None:  # `message_of`, written out: a call a row takes as long as all the rest
+            key = MessageKey(chat_id, branch, seq, alt)
+            messages.append(
+                Message(key, speaker, STATES[state], body, at, chosen, orjson.loads(meta))
+            )
             continue
-        low, high = spans[row[0]]
-        sealed = segments.decode(chat_id, row[0], row[9], row[10])
+        low, high = spans[branch]
+        sealed = segments.decode(chat_id, branch, codec, segment)
         messages.extend(m for m in sealed if low <= m.key.seq < high)
     return messages

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from . import checks
 from .types import Branch, LiveGeneration, Member, Message, MessageKey, State
 
@@ -61,11 +63,10 @@ def line_of(messages: Sequence[Message]) -> str | None:
 
 
 def message_of(chat_id: UUID, row: Sequence[Any]) -> Message:
-    """From columns branch, seq, alt, speaker, state, chosen, body, created_at, meta; more may
-    follow."""
-    branch, seq, alt, speaker, state, chosen, body, created_at, meta, *_ = row
+    """From columns branch, seq, alt, speaker, state, chosen, body, created_at, meta (as text)."""
+    branch, seq, alt, speaker, state, chosen, body, created_at, meta = row
     key = MessageKey(chat_id, branch, seq, alt)
-    return Message(key, speaker, STATES[state], body, created_at, chosen, meta)
+    return Message(key, speaker, STATES[state], body, created_at, chosen, orjson.loads(meta))
 
 
 def members_of(records: Sequence[Mapping[str, Any]] | None) -> tuple[Member, ...]:

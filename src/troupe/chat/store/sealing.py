@@ -22,7 +22,7 @@ FORGET_SENT = """
 DELETE FROM chat.sent WHERE chat_id = %s AND sent_at < now() - make_interval(days => %s)
 """
 UNSEALED = """
-SELECT branch, seq, alt, speaker, state, chosen, body, created_at, meta
+SELECT branch, seq, alt, speaker, state, chosen, body, created_at, meta::text
 FROM chat.message
 WHERE chat_id = %(chat)s AND branch = %(branch)s AND seq > coalesce(
     (SELECT max(last_seq) FROM chat.segment WHERE chat_id = %(chat)s AND branch = %(branch)s), -1)

@@ -52,23 +52,21 @@ def turns_of(messages: Iterable[Message], pins: Mapping[int, int]) -> list[Turn]
     """Messages of one path as turns, oldest first. Erased turns are left out. A message may come
     twice, as when it was read while it was sealed."""
     # Nearly every turn has one candidate: those are not worth a collection of their own.
-    firsts: dict[int, Message] = {}
+    turns: dict[int, Turn] = {}
     several: dict[int, dict[int, Message]] = {}
     for message in messages:
-        if message.state is State.DELETED:
+        key, _, state, *_ = message
+        if state is State.DELETED:
             continue
-        _, _, seq, alt = message.key
-        first = firsts.setdefault(seq, message)
-        if first is not message:
+        _, branch, seq, alt = key
+        if seq in turns:
+            (first,) = turns[seq].candidates
             several.setdefault(seq, {first.key.alt: first})[alt] = message
-    turns: list[Turn] = []
-    for seq in sorted(firsts):
-        if seq in several:
-            turns.append(_choice(seq, several[seq], pins.get(seq)))
         else:
-            _, branch, _, alt = firsts[seq].key
-            turns.append(Turn(branch, seq, alt, (firsts[seq],)))
-    return turns
+            turns[seq] = Turn(branch, seq, alt, (message,))
+    for seq, row in several.items():
+        turns[seq] = _choice(seq, row, pins.get(seq))
+    return [turns[seq] for seq in sorted(turns)]
 
 
 def _choice(seq: int, row: dict[int, Message], pin: int | None) -> Turn:

@@ -1,11 +1,13 @@
 """The nouns of a stored conversation: chats, members, branches, turns and their candidates.
 
-Pure values. A chat is a tree: turns are numbered by `seq` from 0, a turn has candidates (`alt`),
+Pure values. Those that a path has hundreds of are tuples: a frozen data class takes four times as
+long to make. A chat is a tree: turns are numbered by `seq` from 0, a turn has candidates (`alt`),
 of which one is chosen, and a branch shares every turn before its `fork_seq` with its parent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -44,8 +46,7 @@ class MessageKey(NamedTuple):
         return cls(UUID(chat), int(branch), int(seq), int(alt))
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One candidate of one turn.
 
     `speaker` is `user:<uuid>` or `char:<character uuid>`. `meta` records model, provider,
@@ -59,7 +60,7 @@ class Message:
     body: str
     created_at: datetime
     chosen: bool = True
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = {}
 
 
 class Appended(NamedTuple):
@@ -69,8 +70,7 @@ class Appended(NamedTuple):
     repeated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A turn as a branch shows it: the branch that owns it, its candidates, which one is chosen."""
 
     branch: int
