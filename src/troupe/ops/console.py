@@ -1,19 +1,21 @@
-"""What `troupe up` says: a line of progress while it starts, one page, then only what matters.
+"""What `troupe up` says: how far it has come, one page, then only what matters.
 
-On a terminal the progress is one moving line; elsewhere every change is a plain line.
+On a terminal the progress is a bar that counts the processes which are ready, and says what the
+others do; elsewhere every change is a plain line.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
+from rich.markup import escape
 from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -21,9 +23,6 @@ from troupe.ops.home import Home
 from troupe.ops.secrets import ADMIN_PASSWORD, AdminPassword
 from troupe.ops.supervisor import Event
 from troupe.settings import Settings
-
-if TYPE_CHECKING:
-    from rich.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +60,22 @@ class Console:
     def __init__(self, rich: RichConsole | None = None) -> None:
         self._rich = rich or RichConsole(highlight=False)
         self._began = time.monotonic()
-        self._progress: dict[str, str] = {}
-        self._status: Status | None = None
+        self._said: dict[str, str] = {}
+        self._bar: Progress | None = None
         self._shown = False
 
     @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Show progress until the page is shown."""
+    def starting(self, names: Sequence[str]) -> Iterator[None]:
+        """Show how many of the processes `names` are ready, until the page is shown."""
+        self._said = dict.fromkeys(names, "")
         if self._rich.is_terminal:
-            self._status = self._rich.status("starting")
-            self._status.start()
+            self._bar = Progress(
+                TextColumn("starting"), BarColumn(bar_width=24), MofNCompleteColumn(),
+                TimeElapsedColumn(), TextColumn("{task.description}"),
+                console=self._rich, transient=True,
+            )  # fmt: skip
+            self._bar.add_task("", total=len(names))
+            self._bar.start()
         try:
             yield
         finally:
@@ -78,16 +83,18 @@ class Console:
 
     def tell(self, event: Event) -> None:
         """Something happened to a process."""
-        self._progress[event.child] = f"{event.kind} {event.detail}".strip()
-        if event.kind == "died" or (self._status is None and self._worth_a_line(event)):
+        self._said[event.child] = event.detail or event.kind
+        if event.kind == "died" or (self._bar is None and self._worth_a_line(event)):
             self._line(event)
-        if self._status is not None:
+        if self._bar is not None:
             busy = [
-                f"[bold]{name}[/] {said}"
-                for name, said in self._progress.items()
-                if not said.startswith("ready")
+                f"[bold]{name}[/] {escape(said)}"
+                for name, said in self._said.items()
+                if said not in ("", "ready")
             ]
-            self._status.update(" · ".join(busy) or "starting")
+            ready = sum(said == "ready" for said in self._said.values())
+            (task,) = self._bar.task_ids
+            self._bar.update(task, completed=ready, description=" · ".join(busy))
 
     def show(self, page: Page, trouble: dict[str, str]) -> None:
         """The page, once all that should be ready is."""
@@ -124,9 +131,9 @@ class Console:
             print(text, file=self._rich.file, flush=True)
 
     def _end_progress(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 def say(error: BaseException) -> None:

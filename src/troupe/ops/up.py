@@ -147,13 +147,14 @@ async def _never(_: int) -> str | None:
 
 async def _run(plan: Plan, console: Console, page: Page) -> None:
     home = page.home
-    supervisor = Supervisor(plan.children(), home.logs, console.tell)
+    children = plan.children()
+    supervisor = Supervisor(children, home.logs, console.tell)
     loop = asyncio.get_running_loop()
     for number in _STOPS:
         loop.add_signal_handler(number, supervisor.stop)
     showing = asyncio.create_task(_show(supervisor, console, page))
     try:
-        with console.starting():
+        with console.starting([child.name for child in children]):
             await supervisor.run()
     finally:
         showing.cancel()
