@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.prompt.support import SPECIAL, TOKENIZER, said, texts
-from troupe.prompt import ChatFormat, PromptError, Template, compile_prompt
+from troupe.prompt import ChatFormat, PromptError, Template, compile_prompt, loaders
 
 STYLES = Template.parse(
     """\
@@ -79,6 +79,77 @@ def test_special_tokens_come_from_the_layout_alone(a, b, lines):
     for part in prompt.parts:
         wanted += [TOKENIZER.special(f"<|{part.role}|>"), end]
     assert found == wanted[:-1]  # the answer is left open
+
+
+FILES = loaders.strings(
+    {
+        "macros": """\
+{% set end = '.' %}
+{% macro part(name, text) %}
+- name: {{ name }}
+  sections:
+    - name: first
+      content: "{{ caller() }}"
+    - name: second
+      content: "{{ text }}{{ end }}"
+{% endmacro %}
+{% macro line(who, text) %}{{ who }}: {{ text }}{% endmacro %}
+""",
+        "card": """\
+{% set title = name %}
+- name: card
+  role: system
+  content: |
+    {{ title }}
+    {%- for fact in facts if fact %}
+    * {{ fact }}
+    {%- endfor %}
+""",
+        "chat": """\
+{% from 'macros' import line %}
+{% for m in history %}
+- name: "{{ m.name }}."
+  role: {{ m.role }}
+  content: '{{ line(m.name, m.text) }}'
+{% endfor %}
+""",
+    }
+)
+PIECES = Template.parse(
+    """\
+{% import 'macros' as m %}
+{% include 'card' %}
+{% for fact in facts %}
+{% call m.part('fact', fact) %}{{ loop.index }}{{ name }}{% endcall %}
+{% endfor %}
+{% include 'chat' %}
+{% set whole %}{{ name }}{% for fact in facts %}{{ fact }}{% endfor %}{% endset %}
+- name: {{ "end" }}
+  role: char
+  sections:
+    - name: speaker
+      content: "{{ whole ~ m.line(name, name) }}"
+    - name: text
+      content: {{ escape_special_characters(whole) }}
+""",
+    loader=FILES,
+)
+
+
+@given(name=texts, facts=st.lists(texts, max_size=4), lines=st.lists(texts, max_size=4))
+def test_nothing_is_lost_in_macros_loops_sections_and_included_files(name, facts, lines):
+    history = [said(n, line, "char" if n % 2 else "user", name) for n, line in enumerate(lines)]
+    parts = PIECES.render({"name": name, "facts": facts}, history)
+    whole = name + "".join(facts)
+    assert [(p.name, p.role, [s.name for s in p.sections], p.content) for p in parts] == [
+        ("card", "system", ["content"], "\n".join([name, *(f"* {f}" for f in facts if f)])),
+        *[
+            ("fact", "user", ["first", "second"], f"{n}{name}{fact}.")
+            for n, fact in enumerate(facts, 1)
+        ],
+        *[(f"{name}.", m.role, ["content"], f"{name}: {m.text}") for m in history],
+        ("end", "char", ["speaker", "text"], f"{whole}{name}: {name}{whole}"),
+    ]
 
 
 @given(text=st.text(alphabet="-{}%#|>:&*!'\"[] \nabname", max_size=60))

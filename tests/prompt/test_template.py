@@ -111,8 +111,8 @@ def test_a_value_cannot_speak_for_the_system():
 @pytest.mark.parametrize(
     ("text", "line", "part", "why"),
     [
-        ("- name: a\n  content: b\n- name: c\n  content: {{ nope }}", 4, None, "is undefined"),
-        ("- name: a\n  content: {{ x.nope }}", 2, None, "nope"),
+        ("- name: a\n  content: b\n- name: c\n  content: {{ nope }}", 4, "c", "is undefined"),
+        ("- name: a\n  content: {{ x.nope }}", 2, "a", "nope"),
         ("- name: a\n  content: b\n\n- name: c\n  rol: user\n  content: d", 4, "c", "no key 'rol'"),
         (
             "{% for x in xs %}\n- name: a\n  content: {{ x }}\n{% endfor %}\n- name: b\n"
@@ -126,10 +126,10 @@ def test_a_value_cannot_speak_for_the_system():
         ("- name: a\n  content: !!python/name:os.system b", 2, None, "tags"),
         ("name: a\ncontent: b", 1, None, "a list of parts"),
         ("- name: a\n  content: 'b", 2, None, "YAML"),
-        ("- name: a\n  tokens: [1]\n  content: b", 1, "a", "no key 'tokens'"),
+        ("- name: a\n  content: b\n  tokens: ['{{ x }}']", 3, "a", "never from a value"),
         ("- name: a\n  truncation_priority: -1\n  content: b", 2, "a", "whole number"),
         ("- name: a\n  expected_template_data_keys: [x, missing]\n  content: b", 1, "a", "missing"),
-        ("- name: a\n  content: {{ xs }}", 2, None, "join it"),
+        ("- name: a\n  content: {{ xs }}", 2, "a", "join it"),
     ],
 )  # fmt: skip
 def test_a_fault_in_rendering_names_template_line_and_part(text, line, part, why):
@@ -142,12 +142,16 @@ def test_a_fault_in_rendering_names_template_line_and_part(text, line, part, why
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{% macro a() %}{% endmacro %}", "macro"),
-        ("{% include 'x' %}", "include"),
-        ("{% set x %}y{% endset %}", "assignblock"),
-        ("{{ x() }}", "call"),
-        ("{{ x.format(1) }}", "call"),
-        ("{{ range(10) }}", "call"),
+        ("{% include 'x' %}", "no file 'x'"),
+        ("{% include x %}", "a text in quotes"),
+        ("{% extends 'x' %}", "extends"),
+        ("{% block a %}{% endblock %}", "block"),
+        ("{% filter upper %}a{% endfilter %}", "filterblock"),
+        ("{% set x | upper %}y{% endset %}", "no filter"),
+        ("{{ x(*y) }}", "names its arguments"),
+        ("{{ " + "9" * 5000 + " }}", "digits"),
+        ("{{ 0x" + "f" * 5000 + " }}", "a number is over"),
+        ("{{ imported_x }}", "may not begin"),
         ("{{ x|safe }}", "filter 'safe'"),
         ("{{ x|pprint }}", "filter 'pprint'"),
         ("{{ 2 ** 9999 }}", "pow"),
@@ -180,6 +184,19 @@ def test_what_is_not_allowed_is_refused_when_parsed(text, why):
         "{{ xs.append }}",
         "{{ x['__class__'] }}",
         "{{ xs|map(attribute='__class__')|first }}",
+        "{{ x() }}",
+        "{{ x.format(1) }}",
+        "{{ range.__class__ }}",
+        "{{ namespace.__init__ }}",
+        "{% macro m() %}{% endmacro %}{{ m._func }}",
+        "{% macro m() %}{% endmacro %}{{ m.__call__() }}",
+        "{% set ns = namespace() %}{{ ns.__class__ }}",
+        "{% set ns = namespace() %}{{ ns._Namespace__attrs }}",
+        "{% for a in xs %}{{ loop.cycle.__globals__ }}{% endfor %}",
+        "{{ cycler('a') }}",
+        "{{ 1|round(999999999, 'ceil') }}",
+        "{{ ('f' * 9)|int }}",
+        "{{ 'ffffffffffffffff'|int(0, 16) }}",
     ],
 )
 def test_nothing_of_python_can_be_reached(text):
@@ -195,6 +212,13 @@ def test_nothing_of_python_can_be_reached(text):
         "{% set a = x + x %}" + "{% set a = a + a %}" * 40,
         "{% for a in xs %}{{ x }}{{ x }}{% endfor %}",
         "{{ xs|join(x) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) ~ m(n - 1) }}{% endif %}{% endmacro %}{{ m(25) }}",
+        "{% set a %}- name: a\n  content: {{ x }}{% endset %}" + "{{ a }}\n" * 20,
+        "{% set a %}{{ x }}{{ x }}{{ x }}{% endset %}" + "{{ a ~ '' }}" * 5,
+        "{{ range(2000)|list }}",
+        "{{ x|replace('y', x) }}",
+        "{{ x|upper|lower|upper|lower|upper|lower|upper|lower|upper|lower|upper }}",
     ],
 )
 def test_a_template_cannot_take_more_than_its_limits(text):
@@ -205,7 +229,7 @@ def test_a_template_cannot_take_more_than_its_limits(text):
 
 def test_too_many_parts_are_refused():
     text = "{% for a in xs %}\n- name: a\n  content: b\n{% endfor %}"
-    with pytest.raises(TemplateError, match="more than 10 parts"):
+    with pytest.raises(LimitExceeded, match="line 2: more than 10 parts"):
         Template.parse(text, limits=Limits(parts=10)).render({"xs": ["p"] * 11})
 
 

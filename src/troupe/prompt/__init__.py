@@ -1,5 +1,7 @@
-"""The prompt compiler: template and data in, parts and token ids out. Pure: it does no I/O."""
+"""The prompt compiler: template and data in, parts and token ids out. Pure: but for
+`loaders` and the platform's own templates it does no I/O."""
 
+from . import loaders
 from .conversation import Conversation, compile_prompt
 from .errors import (
     DataError,
@@ -13,7 +15,7 @@ from .hashes import BLOCK
 from .layout import Layout
 from .macros import replace_names
 from .platform import platform_template
-from .sandbox import Limits
+from .run import Limits
 from .template import Template
 from .tokenizers import EstimateTokenizer, HuggingFaceTokenizer
 from .truncate import Truncation
@@ -41,6 +43,7 @@ __all__ = [
     "TokenizerError",
     "Truncation",
     "compile_prompt",
+    "loaders",
     "platform_template",
     "replace_names",
 ]

@@ -60,10 +60,24 @@ class Framer:
         """Role, sections each tokenized by itself, end."""
         ids = [self._roles[part.role]]
         for section in part.sections:
-            ids.extend(self._segments.encode(section.content))
+            if section.tokens is None:
+                ids.extend(self._segments.encode(section.content))
+            else:
+                ids.extend(self._given(section.tokens))
         if not is_open:
             ids.extend(self._end)
         return tuple(ids)
+
+    def _given(self, tokens: Sequence[int | str]) -> list[int]:
+        """Ids of the tokens that a template names. Raises `TokenizerError`."""
+        if self.chat_format is ChatFormat.MESSAGES:
+            return [0] * len(tokens)
+        try:
+            return [self.tokenizer.special(t) if isinstance(t, str) else t for t in tokens]
+        except KeyError as error:
+            raise TokenizerError(
+                f"the tokenizer has no special token {error.args[0]!r}, which the template names"
+            ) from error
 
 
 def to_messages(parts: Sequence[Part]) -> list[dict[str, Any]]:

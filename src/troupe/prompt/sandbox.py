@@ -1,44 +1,45 @@
-"""The Jinja that a stranger's template may use: values, loops and conditions, all bounded.
+"""The Jinja that a stranger's template may use, all of it bounded.
 
-A template is checked node by node against lists of what is allowed; there are no calls, no methods
-and no attributes but keys of data. What an expression gives does not go into the text: it is kept
-aside, and an opaque mark stands in its place. Called by `template.py`.
+A template is checked node by node against lists of what is allowed; nothing can be called but its
+own macros and a few functions, and there are no methods and no attributes but keys of data. What an
+expression gives does not go into the text: a mark stands in its place. Called by `template.py`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.filters import FILTERS
-from jinja2.runtime import LoopContext, Undefined
+from jinja2.filters import FILTERS, do_int, do_round
+from jinja2.runtime import Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.tests import TESTS
+from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
 from troupe.prompt.data import MAX_INT
-from troupe.prompt.errors import LimitExceeded, TemplateError
+from troupe.prompt.errors import TemplateError
 from troupe.prompt.macros import replace_names
+from troupe.prompt.run import RUN, Fragment, Traced, joined, whole
 
-# Private-use characters: text to YAML, and refused in a template's source.
-MARK, MARK_END = "\ue000", "\ue001"
-
-_STATEMENTS = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Assign)
+_STATEMENTS = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Assign,
+    nodes.AssignBlock, nodes.Macro, nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport,
+)  # fmt: skip
 _EXPRESSIONS = (
-    nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Getattr, nodes.Getitem, nodes.Slice,
-    nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
+    nodes.Name, nodes.NSRef, nodes.Const, nodes.List, nodes.Tuple, nodes.Getattr, nodes.Getitem,
+    nodes.Slice, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
     nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Concat,
-    nodes.CondExpr, nodes.Filter, nodes.Test,
+    nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call,
 )  # fmt: skip
 FILTERS_ALLOWED = frozenset((
-    "abs", "capitalize", "count", "d", "default", "first", "float", "int",
-    "items", "join", "last", "length", "list", "lower", "names", "reject",
-    "rejectattr", "reverse", "round", "select", "selectattr", "sort", "string", "title",
-    "trim", "unique", "upper",
+    "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int",
+    "items", "join", "last", "length", "list", "lower", "map", "max", "min", "names", "reject",
+    "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string", "sum",
+    "title", "trim", "truncate", "unique", "upper", "wordcount",
 ))  # fmt: skip
 TESTS_ALLOWED = frozenset((
     "boolean", "defined", "divisibleby", "eq", "equalto", "even", "false", "float",
@@ -46,73 +47,27 @@ TESTS_ALLOWED = frozenset((
     "mapping", "ne", "none", "number", "odd", "sequence", "string", "true",
     "undefined", "upper",
 ))  # fmt: skip
+FUNCTIONS = ("escape_special_characters", "namespace", "range")
 _LOOP = frozenset((
     "index", "index0", "revindex", "revindex0", "first", "last", "length", "depth",
-    "depth0",
+    "depth0", "previtem", "nextitem", "cycle", "changed",
 ))  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a template may take, for one rendering of one of its three stretches."""
-
-    source_chars: int = 64_000
-    steps: int = 20_000  # turns of all loops together, and values put out
-    chars: int = 2_000_000  # text of the template and of values
-    parts: int = 2_000
-    cpu_seconds: float = 2.0
-
-
-@dataclass(slots=True)
-class Run:
-    """One rendering: what it may still take, and the values that it put out."""
-
-    name: str
-    limits: Limits
-    values: list[str] = field(default_factory=list)
-    trace: list[tuple[int, str]] | None = None  # (template line, text), when lines are asked for
-    steps: int = 0
-    chars: int = 0
-    began: float = field(default_factory=time.thread_time)
-
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > self.limits.steps:
-            self.fail(f"more than {self.limits.steps} loop turns and values")
-        if self.steps % 64 == 0 and time.thread_time() - self.began > self.limits.cpu_seconds:
-            self.fail(f"more than {self.limits.cpu_seconds:g} s of computing")
-
-    def text(self, text: str) -> str:
-        self.chars += len(text)
-        if self.chars > self.limits.chars:
-            self.fail(f"more than {self.limits.chars} characters")
-        return text
-
-    def fail(self, why: str) -> None:
-        raise LimitExceeded(f"the template takes {why}", self.name)
-
-
-RUN: ContextVar[Run] = ContextVar("troupe_prompt_run")
-
-
-class _Literal(str):
-    """The template's own text, on its way through `_put_out` while lines are traced."""
-
-    __slots__ = ()
+MAX_PRECISION = 15
+_LOOP_CALLS = (LoopContext.cycle, LoopContext.changed)
 
 
 @jinja2.pass_context
 def _put_out(_context: object, value: Any) -> str:
-    """What an expression in braces leaves in the text: a mark for its value."""
-    run = RUN.get()
-    if isinstance(value, _Literal):
+    """What an expression in braces leaves in the text: a mark for its value, or what a macro made
+    of the template's own text."""
+    if isinstance(value, Traced):
         return value
+    run = RUN.get()
     run.step()
-    run.values.append(run.text(_scalar(value)))
-    mark = f"{MARK}{len(run.values) - 1}{MARK_END}"
-    if run.trace is not None:
-        run.trace.append((0, mark))
-    return mark
+    if isinstance(value, Fragment):
+        return run.text(value.marked)
+    mark = run.mark(_scalar(value))
+    return Traced(mark, [(0, mark)]) if run.tracing else mark
 
 
 def _scalar(value: Any) -> str:
@@ -120,7 +75,7 @@ def _scalar(value: Any) -> str:
         return str(value)  # raises: undefined is an error
     if value is None:
         return ""
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float | Fragment):
         return str(value)
     raise TypeError(f"a {type(value).__name__} has no text of its own: loop over it, or join it")
 
@@ -138,10 +93,14 @@ def _concat(pieces: Iterable[Any]) -> str:
 
 def _join(pieces: Iterable[Any], between: str = "") -> str:
     texts = [_scalar(piece) for piece in pieces]
-    run = RUN.get()
-    if len(texts) * len(between) > run.limits.chars:
-        run.fail(f"more than {run.limits.chars} characters")
-    return run.text(str(between).join(texts))
+    RUN.get().room(len(texts) * len(between) + sum(map(len, texts)))
+    return str(between).join(texts)
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    text, old, new = _scalar(text), _scalar(old), _scalar(new)
+    RUN.get().room(len(text) + text.count(old) * len(new))
+    return text.replace(old, new)
 
 
 def _names(text: str, char: str, user: str) -> str:
@@ -152,17 +111,43 @@ def _names(text: str, char: str, user: str) -> str:
     return run.text(replace_names(text, char, user))
 
 
-def _traced(text: str, line: int) -> _Literal:
-    trace = RUN.get().trace
-    assert trace is not None
-    trace.append((line, text))
-    return _Literal(text)
+def _traced(text: str, line: int) -> Traced:
+    return Traced(text, [(line, text)])
+
+
+def _range(*bounds: int) -> range:
+    numbers, run = range(*bounds), RUN.get()
+    if len(numbers) > run.limits.steps:
+        run.fail(f"a range of more than {run.limits.steps} numbers")
+    return numbers
+
+
+def _int(value: Any, default: int = 0, base: int = 10) -> Any:
+    return _bounded(do_int(value, default, base), "int")
+
+
+def _round(value: float, precision: int = 0, method: Any = "common") -> float:
+    if not -MAX_PRECISION <= precision <= MAX_PRECISION:
+        raise ValueError(f"round takes a precision of up to {MAX_PRECISION} digits")
+    return do_round(value, precision, method)
+
+
+def _bounded(number: int | float, what: str) -> int | float:
+    if abs(number) > MAX_INT:
+        raise ValueError(f"{what} gives a number over {MAX_INT}")
+    return number
+
+
+def _unescaped(value: Any) -> str:
+    """A value is never read as YAML here, so that there is nothing to escape."""
+    return _scalar(value)
 
 
 class _Environment(SandboxedEnvironment):
     """Keys of data in place of attributes, and arithmetic that cannot grow without end."""
 
     intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%"])
+    concat = staticmethod(joined)  # type: ignore[assignment]
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return self.getitem(obj, attribute)
@@ -172,7 +157,13 @@ class _Environment(SandboxedEnvironment):
             str(obj)  # raises
         if isinstance(obj, LoopContext) and argument in _LOOP:
             return getattr(obj, argument)
-        if isinstance(obj, dict | list | str):
+        if isinstance(obj, Namespace) and isinstance(argument, str) and argument[:1] != "_":
+            try:
+                return getattr(obj, argument)
+            except AttributeError:
+                return self.undefined(obj=obj, name=argument)
+        obj = whole(obj)
+        if isinstance(obj, dict | list | str | tuple):
             try:
                 return obj[argument]
             except (LookupError, TypeError):
@@ -180,14 +171,31 @@ class _Environment(SandboxedEnvironment):
         return self.undefined(obj=obj, name=argument)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        left, right = whole(left), whole(right)
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
             return RUN.get().text(left + right)
         if not all(isinstance(side, int | float) for side in (left, right)):
             raise TypeError(f"{operator} takes numbers; ~ joins texts")
-        result = super().call_binop(context, operator, left, right)
-        if abs(result) > MAX_INT:
-            raise ValueError(f"{operator} gives a number over {MAX_INT}")
-        return result
+        result: int | float = super().call_binop(context, operator, left, right)
+        return _bounded(result, operator)
+
+    def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+        run = RUN.get()
+        run.step()
+        if isinstance(called, Undefined):
+            str(called)  # raises
+        functions = (*_LOOP_CALLS, *self.globals.values())
+        function = getattr(called, "__func__", called)
+        known = any(function is one for one in functions) and "caller" not in kwargs
+        if not (isinstance(called, Macro) or known):
+            raise TypeError(f"macros can be called, and {', '.join(FUNCTIONS)}; nothing else")
+        if run.depth >= run.limits.depth:
+            run.fail(f"more than {run.limits.depth} calls within calls")
+        run.depth += 1
+        try:
+            return context.call(called, *args, **kwargs)
+        finally:
+            run.depth -= 1
 
 
 def environment() -> jinja2.Environment:
@@ -196,39 +204,66 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined, finalize=_put_out, optimized=False, cache_size=0
     )
     env.globals.clear()
-    own: dict[str, Callable[..., Any]] = {"join": _join, "names": _names}
-    env.filters = {name: FILTERS[name] for name in FILTERS_ALLOWED - own.keys()} | own
-    env.filters |= {"counted": _counted, "concat": _concat, "traced": _traced}
-    env.tests = {name: test for name, test in env.tests.items() if name in TESTS_ALLOWED}
+    env.globals |= dict(zip(FUNCTIONS, (_unescaped, Namespace, _range), strict=True))
+    own: dict[str, Callable[..., Any]] = {
+        "int": _int, "join": _join, "names": _names, "replace": _replace, "round": _round,
+    }  # fmt: skip
+    filters: dict[str, Any] = {name: FILTERS[name] for name in FILTERS_ALLOWED - own.keys()} | own
+    filters |= {"counted": _counted, "concat": _concat}
+    tests: dict[str, Any] = dict(TESTS)
+    env.filters = {name: _of_wholes(call) for name, call in filters.items()}
+    env.filters["traced"] = _traced
+    env.tests = {name: _of_wholes(tests[name]) for name in TESTS_ALLOWED}
     return env
+
+
+def _of_wholes(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter or test sees whole texts, never a piece of the template with marks in it; what it
+    is given costs room, so that a template cannot do much to a long text many times."""
+
+    @wraps(call)  # keeps what Jinja is to pass
+    def of_wholes(*args: Any, **kwargs: Any) -> Any:
+        wholes = [whole(arg) for arg in args]
+        RUN.get().room(sum(len(arg) for arg in wholes if isinstance(arg, str | list | dict)))
+        return call(*wholes, **{key: whole(value) for key, value in kwargs.items()})
+
+    return of_wholes
 
 
 def check(tree: nodes.Template, name: str) -> None:
     """Raises `TemplateError` for whatever is not on the lists."""
     for node in tree.find_all(nodes.Node):
-        line = node.lineno or 0
-        if isinstance(node, nodes.For):
-            if node.recursive:
-                raise TemplateError("loops may not be recursive", name, line)
-        elif isinstance(node, nodes.Filter):
-            if node.name not in FILTERS_ALLOWED:
-                raise TemplateError(f"there is no filter {node.name!r}", name, line)
-        elif isinstance(node, nodes.Test):
-            if node.name not in TESTS_ALLOWED:
-                raise TemplateError(f"there is no test {node.name!r}", name, line)
-        elif isinstance(node, nodes.Assign):
-            if not isinstance(node.target, nodes.Name):
-                raise TemplateError("set gives a value to one name", name, line)
-        elif isinstance(node, nodes.List | nodes.Tuple):
-            if not all(isinstance(i, nodes.Const | nodes.Name) for i in node.items):
-                raise TemplateError("a list holds constants and names only", name, line)
-            if getattr(node, "ctx", "load") == "load" and any(
-                isinstance(i, nodes.Name) for i in node.items
-            ):
-                raise TemplateError("a list holds constants only", name, line)
-        elif not isinstance(node, _STATEMENTS + _EXPRESSIONS + (nodes.Keyword,)):
-            what = type(node).__name__.lower()
-            raise TemplateError(f"a template may not use {what} here", name, line)
+        why = _wrong(node)
+        if why:
+            raise TemplateError(why, name, node.lineno or 0)
+
+
+def _wrong(node: nodes.Node) -> str:
+    if isinstance(node, nodes.For):
+        return "loops may not be recursive" if node.recursive else ""
+    if isinstance(node, nodes.Filter):
+        return "" if node.name in FILTERS_ALLOWED else f"there is no filter {node.name!r}"
+    if isinstance(node, nodes.Test):
+        return "" if node.name in TESTS_ALLOWED else f"there is no test {node.name!r}"
+    if isinstance(node, nodes.Assign | nodes.AssignBlock):
+        if not isinstance(node.target, nodes.Name | nodes.NSRef):
+            return "set gives a value to one name"
+        return "set takes no filter" if getattr(node, "filter", None) else ""
+    if isinstance(node, nodes.Call):
+        return "a call names its arguments" if node.dyn_args or node.dyn_kwargs else ""
+    if isinstance(node, nodes.Const):
+        over = isinstance(node.value, int) and abs(node.value) > MAX_INT
+        return f"a number is over {MAX_INT}" if over else ""
+    if isinstance(node, nodes.List | nodes.Tuple):
+        if not all(isinstance(i, nodes.Const | nodes.Name) for i in node.items):
+            return "a list holds constants and names only"
+        loaded = getattr(node, "ctx", "load") == "load"
+        if loaded and any(isinstance(i, nodes.Name) for i in node.items):
+            return "a list holds constants only"
+        return ""
+    if not isinstance(node, _STATEMENTS + _EXPRESSIONS + (nodes.Keyword,)):
+        return f"a template may not use {type(node).__name__.lower()} here"
+    return ""
 
 
 class Bound(NodeTransformer):
@@ -244,7 +279,7 @@ class Bound(NodeTransformer):
         return _filter(nodes.List(node.nodes, lineno=node.lineno), "concat")
 
 
-class Traced(NodeTransformer):
+class Tracing(NodeTransformer):
     """Lets each piece of the template's own text say its line."""
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:  # noqa: N802

@@ -7,33 +7,24 @@ a message's parts never change while the message does not: a turn renders only w
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import jinja2
-from jinja2 import meta, nodes
+from jinja2 import nodes
 
 from troupe.prompt.data import check_text, plain
 from troupe.prompt.errors import LimitExceeded, TemplateError
-from troupe.prompt.sandbox import (
-    MARK,
-    MARK_END,
-    RUN,
-    Bound,
-    Limits,
-    Run,
-    Traced,
-    check,
-    environment,
-)
+from troupe.prompt.includes import Loader, Sources
+from troupe.prompt.run import RUN, Limits, Run, lines_of, piece_of
+from troupe.prompt.sandbox import Bound, Tracing, environment
+from troupe.prompt.stretches import HISTORY, split
 from troupe.prompt.types import ChatMessage, Part
 from troupe.prompt.yaml_parts import BadParts, read_parts
 
-HISTORY = "history"
 _ENV = environment()
 _WRONG = (
     jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError,
@@ -59,43 +50,49 @@ class Template:
     def __init__(
         self,
         name: str,
-        digest: str,
+        sources: Sources,
         limits: Limits,
         stretches: tuple[_Stretch, _Stretch | None, _Stretch],
         message_name: str,
     ) -> None:
         self.name = name
-        self.digest = digest  # SHA-256 of the source
+        self.digest = sources.digest  # SHA-256 of the source
+        self._sources = sources
         self._limits = limits
         self._head, self._message, self._tail = stretches
         self._message_name = message_name
 
     @classmethod
-    def parse(cls, text: str, name: str = "template", limits: Limits | None = None) -> Template:
-        """Check and compile a template's source. Raises `TemplateError`."""
+    def parse(
+        cls,
+        text: str,
+        name: str = "template",
+        limits: Limits | None = None,
+        loader: Loader | None = None,
+    ) -> Template:
+        """Check and compile a template's source; `loader` gives the files that it includes or
+        imports. Raises `TemplateError`."""
         limits = limits or Limits()
-        if len(text) > limits.source_chars:
-            raise LimitExceeded(f"the source is over {limits.source_chars} characters", name)
-        for character in (MARK, MARK_END):
-            if character in text:
-                line = text[: text.index(character)].count("\n") + 1
-                raise TemplateError(f"the character U+{ord(character):04X} is kept", name, line)
+        sources = Sources(_ENV, name, limits, loader)
         try:
-            tree = _ENV.parse(text)
-            check(tree, name)
-            head, loop, tail = _split(tree, name)
-            message = None if loop is None else _message_nodes(head, loop, name)
+            tree = sources.tree(text)
+            found = split(tree, sources.error)
             stretches = (
-                _stretch(head),
-                None if message is None else _stretch(message),
-                _stretch([n for n in head if isinstance(n, nodes.Assign)] + tail),
+                _stretch(found.head),
+                None if found.message is None else _stretch(found.message),
+                _stretch(found.tail),
             )
-        except jinja2.TemplateSyntaxError as error:
-            raise TemplateError(error.message or "a syntax error", name, error.lineno) from error
         except RecursionError as error:
-            raise TemplateError("expressions are nested too deeply", name) from error
-        target = loop.target.name if loop and isinstance(loop.target, nodes.Name) else ""
-        return cls(name, hashlib.sha256(text.encode()).hexdigest(), limits, stretches, target)
+            raise TemplateError("statements are nested too deeply", name) from error
+        return cls(name, sources, limits, stretches, found.target)
+
+    @classmethod
+    def load(cls, name: str, loader: Loader, limits: Limits | None = None) -> Template:
+        """Parse the file of that name. Raises `TemplateError`, also where there is none."""
+        text = loader(name)
+        if text is None:
+            raise TemplateError("there is no such file", name)
+        return cls.parse(text, name, limits, loader)
 
     def head(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
         """The parts before the history. Raises `TemplateError` and `DataError`."""
@@ -123,35 +120,37 @@ class Template:
 
     def _parts(self, stretch: _Stretch, data: dict[str, Any]) -> tuple[Part, ...]:
         run = Run(self.name, self._limits)
-        text = self._run(stretch.code, run, data)
+        text = "".join(self._run(stretch.code, run, data))
         try:
-            return read_parts(text, run.values, frozenset(data), self._limits.parts)
+            return read_parts(text, run, frozenset(data))
         except BadParts as error:
             line = self._source_line(stretch, data, error.line)
-            raise TemplateError(error.why, self.name, line, error.part) from error
+            name, line, _ = self._sources.where(line)
+            kind = LimitExceeded if error.limit else TemplateError
+            raise kind(error.why, name, line, error.part) from error
 
-    def _run(self, code: jinja2.Template, run: Run, data: dict[str, Any]) -> str:
+    def _run(self, code: jinja2.Template, run: Run, data: dict[str, Any]) -> list[str]:
         token = RUN.set(run)
         try:
-            return "".join(run.text(piece) for piece in code.generate(data))
+            pieces = code.root_render_func(code.new_context(data))
+            return [run.text(piece_of(piece)) for piece in pieces]
         except LimitExceeded as error:
-            line = _template_line(error.__traceback__)
-            raise LimitExceeded(error.why, self.name, line) from error
+            raise LimitExceeded(error.why, *self._place(code, error)) from error
         except _WRONG as error:
-            line = _template_line(error.__traceback__)
-            raise TemplateError(str(error), self.name, line) from error
+            raise TemplateError(str(error), *self._place(code, error)) from error
         finally:
             RUN.reset(token)
+
+    def _place(self, code: jinja2.Template, error: BaseException) -> tuple[str, int, str | None]:
+        return self._sources.where(_line(code, error.__traceback__))
 
     def _source_line(self, stretch: _Stretch, data: dict[str, Any], rendered_line: int) -> int:
         """The line of the source that a line of the rendered text came from: renders once more,
         with each piece of text saying where it stands."""
-        run = Run(self.name, self._limits, trace=[])
-        code = _compiled(Traced().visit(deepcopy(stretch.tree)))
-        self._run(code, run, data)
-        assert run.trace is not None
+        run = Run(self.name, self._limits, tracing=True)
+        code = _compiled(Tracing().visit(deepcopy(stretch.tree)))
         seen, last = 0, 0
-        for line, text in run.trace:
+        for line, text in lines_of(self._run(code, run, data)):
             breaks = text.count("\n")
             if line:
                 last = line
@@ -164,82 +163,9 @@ class Template:
         return last
 
 
-def _split(
-    tree: nodes.Template, name: str
-) -> tuple[list[nodes.Node], nodes.For | None, list[nodes.Node]]:
-    """The nodes before the loop over the history, the loop, and those after it."""
-    body = list(tree.body)
-    loops = [n for n, node in enumerate(body) if _is_history_loop(node)]
-    if len(loops) > 1:
-        raise TemplateError(f"{HISTORY} is looped over twice", name, body[loops[1]].lineno)
-    head, loop, tail = body, None, []
-    if loops:
-        found = body[loops[0]]
-        assert isinstance(found, nodes.For)
-        head, loop, tail = body[: loops[0]], found, body[loops[0] + 1 :]
-    for node in [*head, *tail, *(loop.body if loop else ())]:
-        for used in [node, *node.find_all(nodes.Name)]:
-            if isinstance(used, nodes.Name) and used.name == HISTORY:
-                raise TemplateError(
-                    f"{HISTORY} may only stand in one loop at the top level, "
-                    f"{{% for message in {HISTORY} %}}",
-                    name,
-                    used.lineno,
-                )
-    return head, loop, tail
-
-
-def _is_history_loop(node: nodes.Node) -> bool:
-    return (
-        isinstance(node, nodes.For)
-        and isinstance(node.iter, nodes.Name)
-        and node.iter.name == HISTORY
-    )
-
-
-def _message_nodes(head: list[nodes.Node], loop: nodes.For, name: str) -> list[nodes.Node]:
-    """What renders one message: the loop's body, after the names that were set before it."""
-    if not isinstance(loop.target, nodes.Name) or loop.test or loop.else_:
-        raise TemplateError(
-            f"the loop over {HISTORY} names one variable, with no condition and no else",
-            name,
-            loop.lineno,
-        )
-    used = {n.name for node in loop.body for n in _names_in(node)}
-    sets: list[nodes.Node] = []
-    for node in reversed([n for n in head if isinstance(n, nodes.Assign)]):
-        assert isinstance(node.target, nodes.Name)
-        if node.target.name in used:
-            used |= {n.name for n in _names_in(node.node)}
-            sets.insert(0, node)
-    chosen = [*sets, *loop.body]
-    free = meta.find_undeclared_variables(_tree(chosen)) - {loop.target.name}
-    if free:
-        raise TemplateError(
-            f"the loop over {HISTORY} may use its message only, not {', '.join(sorted(free))}: "
-            "what else it needs would make every message change with it",
-            name,
-            loop.lineno,
-        )
-    return chosen
-
-
-def _names_in(node: nodes.Node) -> list[nodes.Name]:
-    own = [node] if isinstance(node, nodes.Name) else []
-    return [*own, *node.find_all(nodes.Name)]
-
-
-def _tree(body: list[nodes.Node]) -> nodes.Template:
+def _stretch(body: Sequence[nodes.Node]) -> _Stretch:
     # Copied, since a name that is set before the loop stands in several stretches.
-    tree = nodes.Template(deepcopy(body), lineno=1)
-    tree.set_environment(_ENV)
-    return tree
-
-
-def _stretch(body: list[nodes.Node]) -> _Stretch:
-    tree = _tree(body)
-    Bound().visit(tree)
-    tree.set_environment(_ENV)
+    tree = Bound().visit(nodes.Template(deepcopy(list(body)), lineno=1))
     return _Stretch(tree, _compiled(tree))
 
 
@@ -248,11 +174,11 @@ def _compiled(tree: nodes.Template) -> jinja2.Template:
     return _ENV.from_string(tree)
 
 
-def _template_line(trace: TracebackType | None) -> int:
-    """Jinja makes the frames of a template look like its source."""
+def _line(code: jinja2.Template, trace: TracebackType | None) -> int:
+    """The line of the source that a template's code had come to; 0 if to none."""
     line = 0
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
+        if trace.tb_frame.f_globals.get("__jinja_template__") is code:
+            line = code.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
     return line

@@ -40,10 +40,12 @@ class ChatMessage:
 @dataclass(frozen=True, slots=True)
 class Section:
     """A named piece of a part's content, tokenized by itself. The section `speaker` of a message
-    holds who speaks and a line break."""
+    holds who speaks and a line break. `tokens`, if the template gives them, stand
+    in the place of the content's: ids, and names of special tokens."""
 
     name: str
     content: str
+    tokens: tuple[int | str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
