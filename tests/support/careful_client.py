@@ -17,6 +17,7 @@ from websockets.exceptions import WebSocketException
 
 Frame = dict[str, Any]
 LOST = (OSError, WebSocketException, httpx.HTTPError, asyncio.TimeoutError, json.JSONDecodeError)
+TOKEN = "/api/v1/chat-token"
 
 
 class Refused(Exception):
@@ -68,7 +69,11 @@ class CarefulClient:
         self.http.headers["X-CSRFToken"] = session["csrf"]
         fresh = (await self._request("POST", "/api/v1/session/guest")).json()
         self.http.headers["X-CSRFToken"] = fresh.get("csrf", session["csrf"])
-        self._token = (await self._request("POST", "/api/v1/chat-token")).json()["token"]
+        await self._renew()
+
+    async def _renew(self) -> None:
+        """Get a chat token; one lasts some minutes."""
+        self._token = (await self._request("POST", TOKEN)).json()["token"]
         self.http.headers["Authorization"] = f"Bearer {self._token}"
 
     async def create_chat(self, character: str) -> Frame:
@@ -97,7 +102,9 @@ class CarefulClient:
         while True:
             with contextlib.suppress(httpx.TransportError):
                 answer = await self.http.request(method, path, **more)
-                if answer.status_code < 500 and answer.status_code != 429:
+                if answer.status_code == 401 and path != TOKEN:
+                    await self._renew()
+                elif answer.status_code < 500 and answer.status_code != 429:
                     answer.raise_for_status()
                     return answer
             if asyncio.get_running_loop().time() > deadline:
@@ -111,6 +118,9 @@ class CarefulClient:
             socket = await connect(address, compression=None, open_timeout=10)
             await socket.send(json.dumps({"type": "hello", "v": 1, "token": self._token}))
             ready = json.loads(await asyncio.wait_for(socket.recv(), 10))
+            if ready.get("code") == "expired":
+                await self._renew()
+                return await self.open()
             if ready["type"] != "ready":
                 raise Refused(ready)
             self.socket = socket
@@ -164,7 +174,11 @@ class CarefulClient:
                 if not attached:
                     await self.resume(answer)
                     attached = True
-                self.take(answer, await self.receive(5))
+                frame = await self.receive(5)
+                if frame.get("code") == "expired":
+                    await self._renew()
+                    raise ConnectionResetError("a new token needs a new socket")
+                self.take(answer, frame)
             except LOST:
                 attached = False
                 await self.drop()
@@ -211,7 +225,10 @@ class CarefulClient:
             except LOST:
                 await self.drop()
             except Refused as error:
-                if error.code not in ("internal", "overloaded", "busy", "model_unavailable"):
+                if error.code == "expired":
+                    await self._renew()
+                    await self.drop()
+                elif error.code not in ("internal", "overloaded", "busy", "model_unavailable"):
                     raise
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError("the message was never accepted")
