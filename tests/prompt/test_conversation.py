@@ -5,10 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.prompt.support import DATA, MIRA, TOKENIZER, said, texts
+from tests.prompt.support import DATA, MIRA, TOKENIZER, said
 from troupe.prompt import (
     ChatFormat,
     ChatMessage,
@@ -23,55 +21,12 @@ from troupe.prompt import (
 
 CHARACTER = platform_template("character")
 
-edits = st.lists(
-    st.tuples(
-        st.sampled_from(["append", "edit", "remove", "update", "compile"]),
-        st.integers(0, 20),
-        texts,
-    ),
-    max_size=25,
-)
-
 
 def fresh(messages: list[ChatMessage]) -> Conversation:
     conversation = Conversation(CHARACTER, TOKENIZER, ChatFormat.TOKENS)
     for message in messages:
         conversation.append(message)
     return conversation
-
-
-@given(edits)
-def test_after_any_edits_all_is_as_from_a_fresh_build(steps):
-    conversation, messages, anchor = fresh([]), [], None
-    for number, (what, place, text) in enumerate(steps):
-        new = said(number, text)
-        at = place % len(messages) if messages else 0
-        if what == "append":
-            conversation.append(new)
-            messages.append(new)
-        elif what == "edit" and messages:
-            conversation.edit(messages[at].id, new)
-            messages[at] = new
-        elif what == "remove" and messages:
-            conversation.remove(messages[at].id)
-            del messages[at]
-        elif what == "update":
-            messages = [*messages[:at], new]
-            conversation.update(messages)
-        elif what == "compile":
-            conversation.compile(DATA, 10**6, anchor)
-    limit, again = 2000, fresh(messages)
-    assert conversation.messages == again.messages == tuple(messages)
-    assert conversation.token_ids == again.token_ids
-    assert conversation.ends == again.ends
-    assert _outcome(conversation, limit) == _outcome(again, limit)
-
-
-def _outcome(conversation: Conversation, limit: int) -> object:
-    try:
-        return conversation.compile(DATA, limit)
-    except PromptTooLong as error:
-        return str(error)
 
 
 class Counting:

@@ -156,7 +156,7 @@ class Answers:
         while True:
             if path.history is None or not path.history.fits(asked.model, names):
                 path.history = History(asked.model, names, character_template())
-            path.history.extend(path.turns[:-1])
+            path.history.extend(path.turns)
             if path.whole or path.history.reaches(anchor, limit):
                 return path.history.conversation.compile(asked.cast.data(partial), limit, anchor)
             await self.warm.older(warm, path)

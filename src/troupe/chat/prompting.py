@@ -59,28 +59,36 @@ class History:
 
     def __init__(self, model: ModelInfo, names: Mapping[str, str], template: Template) -> None:
         self.conversation = Conversation(template, model.tokenizer, model.chat_format)
-        self._model = model.id
+        self._model = model
         self._names = dict(names)
         self._turns = 0
 
     def fits(self, model: ModelInfo, names: Mapping[str, str]) -> bool:
-        """Whether this is a history for that model, and nobody was renamed."""
-        return self._model == model.id and self._names == names
+        """Whether this is a history for that model and its very tokenizer, which changes when a
+        model is served anew under its old name, and nobody was renamed."""
+        mine = self._model
+        return (
+            mine.id == model.id
+            and mine.tokenizer is model.tokenizer
+            and mine.chat_format is model.chat_format
+            and self._names == names
+        )
 
     def reaches(self, anchor: str | None, limit: int) -> bool:
         """Whether the prompt would be the same if older turns were read too."""
-        conversation = self.conversation
-        if anchor is not None and any(m.id == anchor for m in conversation.messages):
-            return True
-        return anchor is None and len(conversation.token_ids) > limit
+        if anchor is not None:
+            return anchor in self.conversation
+        return self.conversation.tokens > limit
 
     def extend(self, turns: Sequence[Turn]) -> None:
-        """Take in what came since the last time. Answers that ended before a word are left out."""
-        for turn in turns[self._turns :]:
+        """Take in what of a path came since the last time, but its last turn. Answers that ended
+        before a word are left out."""
+        end = max(0, len(turns) - 1)
+        for turn in turns[self._turns : end]:
             message = turn.message
             if message.body or message.state is State.COMPLETE:
                 self.conversation.append(said(turn, self._names))
-        self._turns = len(turns)
+        self._turns = end
 
 
 def said(turn: Turn, names: Mapping[str, str]) -> ChatMessage:

@@ -2,6 +2,7 @@
 `loaders` and the platform's own templates it does no I/O."""
 
 from . import loaders
+from .compiled import CompiledPrompt
 from .conversation import Conversation, compile_prompt
 from .errors import (
     DataError,
@@ -11,7 +12,7 @@ from .errors import (
     TemplateError,
     TokenizerError,
 )
-from .hashes import BLOCK
+from .hashes import BLOCK, block_hashes
 from .layout import Layout
 from .macros import replace_names
 from .platform import platform_template
@@ -19,7 +20,7 @@ from .run import Limits
 from .template import Template
 from .tokenizers import EstimateTokenizer, HuggingFaceTokenizer
 from .truncate import Truncation
-from .types import ChatFormat, ChatMessage, CompiledPrompt, Part, Section, Tokenizer
+from .types import ChatFormat, ChatMessage, Part, Section, Tokenizer
 
 __all__ = [
     "BLOCK",
@@ -42,6 +43,7 @@ __all__ = [
     "Tokenizer",
     "TokenizerError",
     "Truncation",
+    "block_hashes",
     "compile_prompt",
     "loaders",
     "platform_template",

@@ -6,25 +6,44 @@ before and after the history around what is kept of it. Not for use from several
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
+from troupe.prompt.compiled import CompiledPrompt, Shown
+from troupe.prompt.data import plain, same
 from troupe.prompt.errors import PromptTooLong
-from troupe.prompt.hashes import BLOCK, BlockHashes
-from troupe.prompt.layout import Framer, Layout, stops, to_messages
+from troupe.prompt.fitting import fit, too_long
+from troupe.prompt.growing import Growing
+from troupe.prompt.hashes import BLOCK, Stream
+from troupe.prompt.history import History, Line
+from troupe.prompt.layout import Framer, Layout
 from troupe.prompt.template import Template
-from troupe.prompt.truncate import Truncation, first_kept
-from troupe.prompt.types import ChatFormat, ChatMessage, CompiledPrompt, Part, Tokenizer
+from troupe.prompt.truncate import Truncation
+from troupe.prompt.types import ChatFormat, ChatMessage, Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class _Framed:
-    """A part and its token ids."""
+@dataclass(slots=True)
+class _Stem:
+    """The beginning of the last prompt, up to the last message: it grows while nothing in it
+    changes."""
 
-    part: Part
-    token_ids: tuple[int, ...]
+    head: Line
+    start: int
+    pinned: Line
+    base: int  # tokens before the history; meaningless in exact mode
+    growing: Growing
+    upto: int  # messages taken in
+
+
+@dataclass(slots=True)
+class _Around:
+    """What one set of data put around the history."""
+
+    data: dict[str, Any]
+    head: Line
+    tail: Line
 
 
 class Conversation:
@@ -48,145 +67,232 @@ class Conversation:
         self.template = template
         self._framer = Framer(tokenizer, chat_format, layout or Layout())
         self._rule = truncation or Truncation()
-        self._hashes = BlockHashes(block)
-        self._messages: list[ChatMessage] = []
+        self._block = block
         self._index: dict[str, int] = {}
-        self._framed: list[tuple[_Framed, ...]] = []
-        self._ids: list[int] = []
-        self._ends = [0]  # tokens up to each message
-        self._cuts = [0]  # of these, tokens that go when the boundary stands there
+        self._history = History(self._growing())
+        self._stem: _Stem | None = None
+        self._around: _Around | None = None
+        self._held: _Around | None = None
+
+    def __len__(self) -> int:
+        return len(self._history)
+
+    def __contains__(self, message_id: object) -> bool:
+        return message_id in self._index
+
+    def __iter__(self) -> Iterator[ChatMessage]:
+        return iter(self._history.messages)
 
     @property
     def messages(self) -> tuple[ChatMessage, ...]:
         """The whole history."""
-        return tuple(self._messages)
+        return tuple(self._history.messages)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the whole history has."""
+        return self._history.ends[-1]
 
     @property
     def token_ids(self) -> list[int]:
         """The whole history's tokens, role and end tokens included."""
-        return list(self._ids)
+        growing = self._history.growing
+        return [*growing.stream.ids, *growing.behind()]
 
     @property
     def ends(self) -> list[int]:
-        """Where each message ends in `token_ids`."""
-        return self._ends[1:]
+        """How many tokens there are up to the end of each message."""
+        return self._history.ends[1:]
+
+    @property
+    def block_hashes(self) -> tuple[bytes, ...]:
+        """Rolling hashes of the full blocks of `token_ids`."""
+        growing = self._history.growing
+        return growing.stream.hashes(len(growing.stream), growing.behind())
 
     def append(self, message: ChatMessage) -> None:
         """Add a message at the end. Raises `ValueError` if its id is there already."""
         if message.id in self._index:
             raise ValueError(f"there is a message {message.id!r} already")
-        parts = self.template.message(message)
-        framed = tuple(_Framed(part, self._framer.frame(part)) for part in parts)
-        self._index[message.id] = len(self._messages)
-        self._messages.append(message)
-        self._framed.append(framed)
-        for one in framed:
-            self._ids.extend(one.token_ids)
-        self._ends.append(len(self._ids))
-        may_go = sum(len(f.token_ids) for f in framed if f.part.truncation_priority)
-        self._cuts.append(self._cuts[-1] + may_go)
+        self._push(message, self._line(message))
 
     def edit(self, message_id: str, message: ChatMessage) -> None:
         """Put `message` in the place of another. Raises `KeyError` and `ValueError`."""
         at = self._index[message_id]
         if self._index.get(message.id, at) != at:
             raise ValueError(f"there is a message {message.id!r} already")
-        self._replace_from(at, [message, *self._messages[at + 1 :]])
+        line = self._line(message)
+        self._replace(at, [(message, line), *self._entries(at + 1)])
 
     def remove(self, message_id: str) -> None:
         """Take a message out. Raises `KeyError`."""
         at = self._index[message_id]
-        self._replace_from(at, self._messages[at + 1 :])
+        self._replace(at, self._entries(at + 1))
 
     def update(self, messages: Sequence[ChatMessage]) -> None:
-        """Become these messages, keeping what is the same at the beginning."""
-        same = 0
-        for old, new in zip(self._messages, messages, strict=False):
-            if old is not new and old != new:
-                break
-            same += 1
-        self._replace_from(same, messages[same:])
+        """Become these messages, keeping what is the same at the beginning. Raises `ValueError`
+        if an id stands twice."""
+        self._become(0, messages)
 
-    def _replace_from(self, at: int, messages: Sequence[ChatMessage]) -> None:
-        for gone in self._messages[at:]:
-            del self._index[gone.id]
-        del self._messages[at:], self._framed[at:]
-        del self._ends[at + 1 :], self._cuts[at + 1 :]
-        del self._ids[self._ends[at] :]
-        for message in messages:
-            self.append(message)
+    def follow(self, messages: Sequence[ChatMessage]) -> None:
+        """Take in the newest messages from a caller that passes no others: what stands before the
+        first of them stays. Where that is not known, nothing does. Raises `ValueError`."""
+        self._become(self._index.get(messages[0].id, 0) if messages else 0, messages)
 
     def compile(
-        self, data: Mapping[str, Any], limit: int, anchor: str | None = None
+        self,
+        data: Mapping[str, Any],
+        limit: int,
+        anchor: str | None = None,
+        held: Mapping[str, Any] | None = None,
+        whole: bool = True,
     ) -> CompiledPrompt:
         """The prompt for the next answer, in at most `limit` tokens.
 
-        `anchor` is what the last turn's prompt said; an id that is not in the history counts as
-        none. Raises `PromptTooLong`, `TemplateError` and `DataError`.
-        """
-        framer = self._framer
-        head = [_Framed(part, framer.frame(part)) for part in self.template.head(data)]
-        after = self.template.tail(data)
-        tail = [
-            _Framed(part, framer.frame(part, n == len(after) - 1 and part.role == "char"))
-            for n, part in enumerate(after)
-        ]
-        head, tail = self._fitted(head, tail, limit)
-        budget = limit - len(framer.begin) - _size(head) - _size(tail)
-        before = self._index.get(anchor, 0) if anchor is not None else 0
-        start = first_kept(self._cuts, self._ends[-1], budget, before, self._rule)
-        history, history_ids = self._kept(start)
-        kept = [*head, *history, *tail]
-        ids = [*framer.begin, *_ids(head), *history_ids, *_ids(tail)]
-        if len(ids) > limit:
-            raise _too_long(len(ids) - limit, limit, kept)
-        return self._result(kept, ids, start)
+        `anchor` and `held` are what the last turn's prompt said; an id that is not in the history
+        counts as none. `whole` is false if the conversation is but the newest part of a longer
+        one, of which the oldest messages go missing from turn to turn: then the prompt always has
+        an anchor, and where it is missing too the history is cut by a step.
 
-    def _fitted(
-        self, head: list[_Framed], tail: list[_Framed], limit: int
-    ) -> tuple[list[_Framed], list[_Framed]]:
-        """Without parts that may go, highest priority first, if the newest messages would not fit
-        beside them. The order of what stays never changes."""
-        last = max(0, len(self._messages) - self._rule.newest)
-        least = len(self._framer.begin) + self._ends[-1] - self._cuts[last]
-        over = least + _size(head) + _size(tail) - limit
-        loose = [f for f in (*head, *tail[:-1]) if f.part.truncation_priority]
-        gone: set[int] = set()
-        for framed in sorted(loose, key=lambda f: -f.part.truncation_priority):
+        Raises `PromptTooLong`, `TemplateError` and `DataError`.
+        """
+        old, new = self._both(data, held or {})
+        before = self._index.get(anchor, -1) if anchor is not None else -1
+        cut_now = before < 0 and not whole
+        start = max(before, 0)
+        if old is not new:
+            with suppress(PromptTooLong):
+                prompt = self._compiled(old, limit, start, cut_now, whole)
+                if prompt.cut_messages == start:
+                    return prompt
+        return self._compiled(new, limit, start, cut_now, whole)
+
+    def _both(self, data: Mapping[str, Any], held: Mapping[str, Any]) -> tuple[_Around, _Around]:
+        """What stands around the history with the data that is held, and with all data new."""
+        if self._around is None or not same(self._around.data, data):
+            self._around = self._render(plain(data))
+        new = self._around
+        waiting = {name: held[name] for name in self._rule.waits if name in held}
+        if same({**new.data, **waiting}, new.data):
+            return new, new
+        mixed = plain({**new.data, **waiting})
+        if self._held is None or not same(self._held.data, mixed):
+            self._held = _Around(mixed, self._render(mixed).head, ())
+        return _Around(mixed, self._held.head, new.tail), new
+
+    def _render(self, data: dict[str, Any]) -> _Around:
+        frame = self._framer.frame
+        after = self.template.tail(data)
+        last = len(after) - 1
+        return _Around(
+            data,
+            tuple(frame(part) for part in self.template.head(data)),
+            tuple(frame(part, n == last and part.role == "char") for n, part in enumerate(after)),
+        )
+
+    def _compiled(
+        self, around: _Around, limit: int, start: int, cut_now: bool, whole: bool
+    ) -> CompiledPrompt:
+        begin, history = len(self._framer.begin), self._history
+        spare = 0  # in exact mode, by how much sizes of parts were off
+        while True:
+            fitted = fit(
+                around.head, around.tail, history, limit - begin - spare, start, self._rule, cut_now
+            )
+            stem = self._grown(fitted.head, fitted.start)
+            settled = stem.growing.mark().settled
+            behind = stem.growing.behind(fitted.tail)
+            over = settled + len(behind) - limit
             if over <= 0:
                 break
-            gone.add(id(framed))
-            over -= len(framed.token_ids)
-        return [f for f in head if id(f) not in gone], [f for f in tail if id(f) not in gone]
-
-    def _kept(self, start: int) -> tuple[list[_Framed], list[int]]:
-        """What stays with the boundary at `start`: what may not go, and all from there on."""
-        pinned = [
-            framed
-            for framed in chain.from_iterable(self._framed[:start])
-            if not framed.part.truncation_priority
-        ]
-        kept = [*pinned, *chain.from_iterable(self._framed[start:])]
-        return kept, [*_ids(pinned), *self._ids[self._ends[start] :]]
-
-    def _result(self, kept: list[_Framed], ids: list[int], start: int) -> CompiledPrompt:
-        parts = tuple(framed.part for framed in kept)
-        counts: dict[str, int] = {}
-        for framed in kept:
-            name = framed.part.name
-            counts[name] = counts.get(name, 0) + len(framed.token_ids)
-        as_tokens = self._framer.chat_format is ChatFormat.TOKENS
+            if fitted.least or self._framer.joined is None:
+                kept = [*stem.head, *stem.pinned, *self._said(fitted.start), *fitted.tail]
+                raise too_long(over, limit, kept)
+            spare += over
+        start = fitted.start
+        anchored = start > 0 or (not whole and len(history) > 0)
+        shown = Shown(stem.head, stem.pinned, history.lines, start, len(history), fitted.tail)
+        waits = self._rule.waits
         return CompiledPrompt(
-            parts=parts,
-            token_ids=ids if as_tokens else None,
-            messages=None if as_tokens else to_messages(parts),
-            anchor=self._messages[start].id if start else None,
-            cut_messages=start,
-            tokens=len(ids),
-            counts=counts,
-            block_hashes=self._hashes.update(ids),
-            stop=() if as_tokens else stops(parts),
+            shown,
+            self._framer,
+            stem.growing.stream,
+            settled,
+            behind,
+            history.messages[start].id if anchored else None,
+            {name: around.data[name] for name in waits if name in around.data},
         )
+
+    def _said(self, start: int) -> Line:
+        return tuple(one for line in self._history.lines[start:] for one in line)
+
+    def _grown(self, head: Line, start: int) -> _Stem:
+        """The prompt up to the last message; what is there of the last one is kept."""
+        stem, history = self._stem, self._history
+        if stem is None or stem.start != start or stem.head != head:
+            pinned = history.pinned(start)
+            growing = self._growing()
+            growing.stream.ids.extend(self._framer.begin)
+            growing.push(head)
+            growing.push(pinned)
+            stem = _Stem(head, start, pinned, len(growing.stream), growing, start)
+            self._stem = stem
+        if stem.upto < len(history):
+            stem.growing.push([one for line in history.lines[stem.upto :] for one in line])
+            stem.upto = len(history)
+        return stem
+
+    def _growing(self) -> Growing:
+        return Growing(Stream(block=self._block), self._framer.joined)
+
+    def _line(self, message: ChatMessage) -> Line:
+        return tuple(self._framer.frame(part) for part in self.template.message(message))
+
+    def _push(self, message: ChatMessage, line: Line) -> None:
+        self._index[message.id] = len(self._history)
+        self._history.push(message, line)
+
+    def _entries(self, at: int) -> list[tuple[ChatMessage, Line]]:
+        history = self._history
+        return list(zip(history.messages[at:], history.lines[at:], strict=True))
+
+    def _become(self, at: int, messages: Sequence[ChatMessage]) -> None:
+        old = self._history.messages
+        same_until = at
+        for message in messages:
+            if same_until == len(old):
+                break
+            if old[same_until] is not message and old[same_until] != message:
+                break
+            same_until += 1
+        new = messages[same_until - at :]
+        if len({m.id for m in new}) < len(new) or any(
+            self._index.get(m.id, same_until) < same_until for m in new
+        ):
+            raise ValueError("a message's id stands twice")
+        known = dict(self._entries(same_until))
+        self._replace(same_until, [(m, known[m] if m in known else self._line(m)) for m in new])
+
+    def _replace(self, at: int, entries: Iterable[tuple[ChatMessage, Line]]) -> None:
+        """All that comes from `at` on. What others look at stays as it is."""
+        if at < len(self._history):
+            for gone in self._history.messages[at:]:
+                del self._index[gone.id]
+            self._cut_stem(at)
+            self._history = self._history.upto(at)
+        for message, line in entries:
+            self._push(message, line)
+
+    def _cut_stem(self, at: int) -> None:
+        stem = self._stem
+        if stem is None:
+            return
+        if at < stem.start or self._framer.joined is not None:
+            self._stem = None
+        elif at < stem.upto:
+            length = stem.base + self._history.ends[at] - self._history.ends[stem.start]
+            growing = stem.growing.cut(length)
+            self._stem = _Stem(stem.head, stem.start, stem.pinned, stem.base, growing, at)
 
 
 def compile_prompt(
@@ -203,16 +309,3 @@ def compile_prompt(
     for message in history:
         conversation.append(message)
     return conversation.compile(data, limit, anchor)
-
-
-def _size(framed: Iterable[_Framed]) -> int:
-    return sum(len(one.token_ids) for one in framed)
-
-
-def _ids(framed: Iterable[_Framed]) -> list[int]:
-    return [token for one in framed for token in one.token_ids]
-
-
-def _too_long(over: int, limit: int, kept: Sequence[_Framed]) -> PromptTooLong:
-    largest = max(kept, key=lambda framed: len(framed.token_ids))
-    return PromptTooLong(over, limit, largest.part.name, len(largest.token_ids))

@@ -67,3 +67,22 @@ def check_text(text: str, key: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(f"half of a surrogate pair at {error.start} is no text", key) from error
+
+
+def same(kept: Any, given: Any) -> bool:
+    """Whether `plain(given)` would be `kept`, which is plain, down to the kinds of its values."""
+    if isinstance(kept, str):
+        return isinstance(given, str) and kept == given
+    if isinstance(kept, dict):
+        return (
+            isinstance(given, Mapping)
+            and list(kept) == list(given)
+            and all(same(item, given[key]) for key, item in kept.items())
+        )
+    if isinstance(kept, list):
+        return (
+            isinstance(given, list | tuple)
+            and len(kept) == len(given)
+            and all(map(same, kept, given))
+        )
+    return type(kept) is type(given) and bool(kept == given)

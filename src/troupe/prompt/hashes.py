@@ -1,4 +1,4 @@
-"""Rolling hashes of a prompt at the engine's block size. Pure.
+"""Rolling hashes of token ids at the engine's block size. Pure.
 
 The hash of a block covers every token up to its end (BLAKE2b over the hash before it and the
 block's ids as little-endian 64-bit integers), so two prompts share a prefix of n blocks exactly
@@ -7,35 +7,62 @@ where their first n hashes agree.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from hashlib import blake2b
+from struct import Struct
 
-BLOCK = 16  # tokens
+BLOCK = 16  # tokens: a page of the engine's memory of keys and values
 _DIGEST = 16  # bytes
 
 
-class BlockHashes:
-    """Keeps the last prompt's ids and hashes; a new prompt costs what lies behind their common
-    prefix."""
+class Stream:
+    """Token ids that only grow, and the hashes of their full blocks.
 
-    def __init__(self, block: int = BLOCK) -> None:
-        self._block = block
-        self._ids: list[int] = []
+    What was written never changes, so a prompt may keep a stream and its length and read later
+    what it stood for. A hash is made when first asked for, and once.
+    """
+
+    __slots__ = ("_hashes", "_pack", "block", "ids")
+
+    def __init__(self, ids: Sequence[int] = (), block: int = BLOCK) -> None:
+        self.ids = list(ids)
+        self.block = block
         self._hashes: list[bytes] = []
+        self._pack = Struct(f"<{block}q")
 
-    def update(self, ids: Sequence[int]) -> tuple[bytes, ...]:
-        """The hash of each full block of `ids`."""
-        ids = list(ids)
-        same = common_prefix(self._ids, ids) // self._block
-        del self._hashes[same:]
-        pack = struct.Struct(f"<{self._block}q")
-        for start in range(same * self._block, len(ids) - self._block + 1, self._block):
-            before = self._hashes[-1] if self._hashes else b""
-            data = before + pack.pack(*ids[start : start + self._block])
-            self._hashes.append(blake2b(data, digest_size=_DIGEST).digest())
-        self._ids = ids
-        return tuple(self._hashes)
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def hashes(self, length: int, behind: Sequence[int] = ()) -> tuple[bytes, ...]:
+        """The hash of each full block of the first `length` ids and those `behind` them."""
+        full = length // self.block
+        self._chain(self._hashes, self.ids, full)
+        if not behind:
+            return tuple(self._hashes[:full])
+        rest = [*self.ids[full * self.block : length], *behind]
+        found = self._hashes[:full]
+        last: list[bytes] = found[-1:]
+        skip = len(last)
+        self._chain(last, rest, skip + len(rest) // self.block, skip)
+        return (*found, *last[skip:])
+
+    def cut(self, length: int) -> Stream:
+        """A stream of its own that begins with the first `length` ids, hashes included."""
+        other = Stream(self.ids[:length], self.block)
+        other._hashes = self._hashes[: length // self.block]
+        return other
+
+    def _chain(self, hashes: list[bytes], ids: Sequence[int], full: int, skip: int = 0) -> None:
+        """Extend `hashes` to `full` blocks; the first `skip` of them stand before `ids`."""
+        block, pack = self.block, self._pack.pack
+        for start in range((len(hashes) - skip) * block, (full - skip) * block, block):
+            data = (hashes[-1] if hashes else b"") + pack(*ids[start : start + block])
+            hashes.append(blake2b(data, digest_size=_DIGEST).digest())
+
+
+def block_hashes(ids: Sequence[int], block: int = BLOCK) -> tuple[bytes, ...]:
+    """The hash of each full block of `ids`, from nothing."""
+    return Stream(ids, block).hashes(len(ids))
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from troupe.prompt.errors import TokenizerError
+from troupe.prompt.exact import Joined
 from troupe.prompt.segments import Segments
 from troupe.prompt.types import ChatFormat, Part, Tokenizer
 
@@ -21,7 +22,8 @@ _OPENAI_ROLES = {"system": "system", "user": "user", "char": "assistant"}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names of the special tokens around parts. Those of the model that Troupe ships with:
+    """Names of the special tokens around parts, empty where there is none. Those of the model that
+    Troupe ships with:
 
     `<bos><|system|>card<|end|><|user|>name\\ntext<|end|><|char|>name\\n`
     """
@@ -31,6 +33,24 @@ class Layout:
         default_factory=lambda: {"system": "<|system|>", "user": "<|user|>", "char": "<|char|>"}
     )
     end: str = "<|end|>"
+    exact: bool = False
+
+    @classmethod
+    def text(cls, begin: str = "") -> Layout:
+        """Parts one behind the other as one text, whose tokens are those of the text as a whole
+        (`exact`), behind the special token `begin` if there is one. The template writes all that
+        stands around its parts."""
+        return cls(begin, {}, "", exact=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A part with its token ids. In an exact layout these only measure it: a token of the joined
+    text may hold the end of one part and the beginning of the next."""
+
+    part: Part
+    ids: tuple[int, ...]
+    pieces: tuple[str | tuple[int, ...], ...]  # texts, and tokens that the template gives
 
 
 class Framer:
@@ -41,39 +61,44 @@ class Framer:
         self.tokenizer = tokenizer
         self.chat_format = chat_format
         self.layout = layout
+        tokens = chat_format is ChatFormat.TOKENS
+        self.joined = Joined(tokenizer) if layout.exact and tokens else None
         self._segments = Segments(tokenizer)
-        if chat_format is ChatFormat.MESSAGES:
+        if not tokens:
             self.begin: tuple[int, ...] = ()
             self._end: tuple[int, ...] = (0,) * (MESSAGE_OVERHEAD - 1)
-            self._roles = dict.fromkeys(layout.roles, 0)
+            self._roles: Mapping[str, tuple[int, ...]] = dict.fromkeys(layout.roles, (0,))
             return
         try:
-            self.begin = (tokenizer.special(layout.begin),)
-            self._end = (tokenizer.special(layout.end),)
-            self._roles = {role: tokenizer.special(n) for role, n in layout.roles.items()}
+            self.begin = self._special(layout.begin)
+            self._end = self._special(layout.end)
+            self._roles = {role: self._special(n) for role, n in layout.roles.items()}
         except KeyError as error:
             raise TokenizerError(
                 f"the tokenizer has no special token {error.args[0]!r}, which the chat format needs"
             ) from error
 
-    def frame(self, part: Part, is_open: bool = False) -> tuple[int, ...]:
-        """Role, sections each tokenized by itself, end."""
-        ids = [self._roles[part.role]]
-        for section in part.sections:
-            if section.tokens is None:
-                ids.extend(self._segments.encode(section.content))
-            else:
-                ids.extend(self._given(section.tokens))
-        if not is_open:
-            ids.extend(self._end)
-        return tuple(ids)
+    def frame(self, part: Part, is_open: bool = False) -> Framed:
+        """Role, sections each tokenized by itself, end. Raises `TokenizerError` for a token that
+        the template names and the tokenizer lacks."""
+        pieces = tuple(
+            section.content if section.tokens is None else self._given(section.tokens)
+            for section in part.sections
+        )
+        ids: tuple[int, ...] = () if self.joined else self._roles[part.role]
+        for piece in pieces:
+            ids += self._segments.encode(piece) if isinstance(piece, str) else piece
+        return Framed(part, ids if is_open or self.joined else ids + self._end, pieces)
 
-    def _given(self, tokens: Sequence[int | str]) -> list[int]:
+    def _special(self, name: str) -> tuple[int, ...]:
+        return (self.tokenizer.special(name),) if name else ()
+
+    def _given(self, tokens: Sequence[int | str]) -> tuple[int, ...]:
         """Ids of the tokens that a template names. Raises `TokenizerError`."""
         if self.chat_format is ChatFormat.MESSAGES:
-            return [0] * len(tokens)
+            return (0,) * len(tokens)
         try:
-            return [self.tokenizer.special(t) if isinstance(t, str) else t for t in tokens]
+            return tuple(self.tokenizer.special(t) if isinstance(t, str) else t for t in tokens)
         except KeyError as error:
             raise TokenizerError(
                 f"the tokenizer has no special token {error.args[0]!r}, which the template names"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class ChatFormat(StrEnum):
@@ -74,23 +74,3 @@ class Part:
 
 
 SPEAKER = "speaker"
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledPrompt:
-    """A prompt for one answer. Exactly one of `token_ids` and `messages` is set.
-
-    `anchor` is the id of the first message kept, or None while nothing is cut: hand it to the next
-    turn. `counts` gives tokens by part name, estimated where the model's tokenizer is not known.
-    `block_hashes` are rolling: each covers all tokens up to the end of its block.
-    """
-
-    parts: tuple[Part, ...]
-    token_ids: list[int] | None
-    messages: list[dict[str, Any]] | None
-    anchor: str | None
-    cut_messages: int
-    tokens: int
-    counts: Mapping[str, int]
-    block_hashes: tuple[bytes, ...]
-    stop: tuple[str, ...]
