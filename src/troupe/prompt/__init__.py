@@ -2,10 +2,12 @@
 `loaders` and the platform's own templates it does no I/O."""
 
 from . import loaders
+from .attachments import Image, ToolCall, ToolResult
 from .compiled import CompiledPrompt
 from .conversation import Conversation, compile_prompt
 from .errors import (
     DataError,
+    FormatError,
     LimitExceeded,
     PromptError,
     PromptTooLong,
@@ -30,7 +32,9 @@ __all__ = [
     "Conversation",
     "DataError",
     "EstimateTokenizer",
+    "FormatError",
     "HuggingFaceTokenizer",
+    "Image",
     "Layout",
     "LimitExceeded",
     "Limits",
@@ -42,6 +46,8 @@ __all__ = [
     "TemplateError",
     "Tokenizer",
     "TokenizerError",
+    "ToolCall",
+    "ToolResult",
     "Truncation",
     "block_hashes",
     "compile_prompt",

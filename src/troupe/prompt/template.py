@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -105,7 +105,10 @@ class Template:
         fields = {key: getattr(message, key) for key in ("id", "role", "name", "text")}
         for key, value in fields.items():
             check_text(value, f"{HISTORY}.{key}")
-        return self._parts(self._message, {self._message_name: fields})
+        parts = self._parts(self._message, {self._message_name: fields})
+        if message.attachments and parts:
+            return (*parts[:-1], replace(parts[-1], attachments=message.attachments))
+        return parts
 
     def tail(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
         """The parts after the history."""
