@@ -21,6 +21,7 @@ from troupe.prompt import (
     block_hashes,
     platform_template,
 )
+from troupe.prompt.hashes import common_prefix
 
 PLAIN = Template.parse(
     """
@@ -36,7 +37,7 @@ PLAIN = Template.parse(
     - name: speaker
       content: "{{ message.name }}: "
     - name: text
-      content: "{{ message.text }}\\n"
+      content: "{{ message.text }}{{ '\\n' }}"
 {% endfor %}
 - name: memory
   truncation_priority: 3
@@ -46,12 +47,20 @@ PLAIN = Template.parse(
 """,
     "plain",
 )
+GIVEN = Template.parse(
+    "- name: card\n  content: card\n{% for m in history %}\n- name: message\n"
+    '  truncation_priority: 1\n  sections:\n    - name: text\n      content: "{{ m.text }}"\n'
+    "    - name: mark\n      tokens: ['<eos>']\n      content: (end)\n"
+    '    - name: after\n      content: "{{ m.name }}\\n"\n{% endfor %}',
+    "given",
+)
 RULE = Truncation(keep=0.6, newest=2, waits=("card",))
 
 KINDS: dict[str, tuple[Template, Layout, Truncation]] = {
     "tokens": (platform_template("character"), Layout(), Truncation(newest=2)),
     "parts": (PLAIN, Layout(), RULE),
     "exact": (PLAIN, Layout.text("<bos>"), RULE),
+    "given": (GIVEN, Layout.text("<bos>"), RULE),
 }
 words = st.one_of(texts, st.sampled_from(["PIN ", "you\n", "the you", "  the\n", "\n\n", "é", "a"]))
 steps = st.lists(
@@ -150,9 +159,11 @@ def test_after_any_edits_all_is_as_from_a_fresh_build(kind, edits, limit, whole)
     assert kept.token_ids == again.token_ids
     assert kept.ends == again.ends
     assert kept.block_hashes == again.block_hashes == block_hashes(kept.token_ids)
-    for prompt, before in chat.made:
+    for number, (prompt, before) in enumerate(chat.made):
         assert facts(prompt) == before
         check(chat, prompt)
+        for earlier, _ in chat.made[:number]:
+            assert prompt.shares(earlier) == common_prefix(prompt.token_ids, earlier.token_ids)
 
 
 def check(chat: Chat, prompt: Any) -> None:
@@ -160,6 +171,10 @@ def check(chat: Chat, prompt: Any) -> None:
     assert len(prompt.token_ids) == prompt.tokens <= chat.limit
     assert prompt.block_hashes == block_hashes(prompt.token_ids)
     assert len(prompt.block_hashes) == prompt.tokens // BLOCK
+    for start in (0, 1, BLOCK, prompt.tokens - 5, prompt.tokens):
+        assert prompt.ids_from(max(0, start)) == prompt.token_ids[max(0, start) :]
+        block = max(0, start) // BLOCK
+        assert prompt.hashes_from(block) == prompt.block_hashes[block:]
     assert sum(prompt.counts.values()) == prompt.tokens - 1
     if chat.kind == "exact":
         text = "".join(part.content for part in prompt.parts)

@@ -2,12 +2,10 @@
 `loaders` and the platform's own templates it does no I/O."""
 
 from . import loaders
-from .attachments import Image, ToolCall, ToolResult
 from .compiled import CompiledPrompt
 from .conversation import Conversation, compile_prompt
 from .errors import (
     DataError,
-    FormatError,
     LimitExceeded,
     PromptError,
     PromptTooLong,
@@ -20,21 +18,25 @@ from .macros import replace_names
 from .platform import platform_template
 from .run import Limits
 from .template import Template
-from .tokenizers import EstimateTokenizer, HuggingFaceTokenizer
+from .tokenizers import (
+    CallableTokenizer,
+    EstimateTokenizer,
+    HuggingFaceTokenizer,
+    TiktokenTokenizer,
+)
 from .truncate import Truncation
 from .types import ChatFormat, ChatMessage, Part, Section, Tokenizer
 
 __all__ = [
     "BLOCK",
+    "CallableTokenizer",
     "ChatFormat",
     "ChatMessage",
     "CompiledPrompt",
     "Conversation",
     "DataError",
     "EstimateTokenizer",
-    "FormatError",
     "HuggingFaceTokenizer",
-    "Image",
     "Layout",
     "LimitExceeded",
     "Limits",
@@ -44,10 +46,9 @@ __all__ = [
     "Section",
     "Template",
     "TemplateError",
+    "TiktokenTokenizer",
     "Tokenizer",
     "TokenizerError",
-    "ToolCall",
-    "ToolResult",
     "Truncation",
     "block_hashes",
     "compile_prompt",

@@ -12,10 +12,9 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from troupe.prompt.formats.messages import stops, to_messages
 from troupe.prompt.growing import Growing
-from troupe.prompt.hashes import Stream
-from troupe.prompt.layout import Framed, Framer
+from troupe.prompt.hashes import Stream, common_prefix
+from troupe.prompt.layout import Framed, Framer, stops, to_messages
 from troupe.prompt.types import ChatFormat, Part
 
 
@@ -75,7 +74,7 @@ class CompiledPrompt:
         """The prompt of a model that takes token ids."""
         if self._framer.chat_format is not ChatFormat.TOKENS:
             return None
-        return [*self._stream.ids[: self._settled], *self._behind]
+        return self.ids_from(0)
 
     @cached_property
     def messages(self) -> list[dict[str, Any]] | None:
@@ -105,3 +104,21 @@ class CompiledPrompt:
     def block_hashes(self) -> tuple[bytes, ...]:
         """Rolling hashes of the full blocks: each covers all tokens up to the end of its block."""
         return self._stream.hashes(self._settled, self._behind)
+
+    def ids_from(self, start: int) -> list[int]:
+        """The token ids behind the first `start`, at the cost of what is given."""
+        ids = self._stream.ids[start : self._settled]
+        ids += self._behind[max(0, start - self._settled) :]
+        return ids
+
+    def hashes_from(self, block: int) -> tuple[bytes, ...]:
+        """The hashes of full blocks behind the first `block`, at the cost of those that are new."""
+        return self._stream.hashes(self._settled, self._behind, block)
+
+    def shares(self, earlier: CompiledPrompt) -> int:
+        """How many tokens this prompt begins with as an earlier one did: at the cost of what is
+        new, if it is the same conversation's and nothing before that has changed."""
+        known = 0
+        if self._stream is earlier._stream:
+            known = min(self._settled, earlier._settled)
+        return known + common_prefix(self.ids_from(known), earlier.ids_from(known))

@@ -10,7 +10,6 @@ but no longer at the price of what is new.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import chain, product
 from threading import Lock
 from weakref import WeakKeyDictionary
@@ -62,20 +61,17 @@ def has_seams(tokenizer: Tokenizer) -> bool:
 
 
 def _check(tokenizer: Tokenizer) -> bool:
-    if any(_SPANS.search(text) for text in _vocabulary(tokenizer)):
+    """A tokenizer that does not tell its vocabulary may vouch for itself by `seams`."""
+    vocabulary = getattr(tokenizer, "vocabulary", None)
+    if vocabulary is None:
+        if not getattr(tokenizer, "seams", False):
+            return False
+    elif any(_SPANS.search(text) for text in vocabulary()):
         return False
     for left, right in product(_LEFT, _RIGHT):
-        if tokenizer.encode(left + right) != [*tokenizer.encode(left), *tokenizer.encode(right)]:
+        if list(tokenizer.encode(left + right)) != [
+            *tokenizer.encode(left),
+            *tokenizer.encode(right),
+        ]:
             return False
     return True
-
-
-def _vocabulary(tokenizer: Tokenizer) -> Iterator[str]:
-    """Every token's text, if the tokenizer says how many it has. One that does not, a callable
-    say, vouches for itself by an attribute `seams`; nothing else can show that it has them."""
-    size = getattr(tokenizer, "size", None)
-    if isinstance(size, int):
-        for token in range(size):
-            yield tokenizer.decode([token])
-    elif not getattr(tokenizer, "seams", False):
-        yield "\na"

@@ -33,18 +33,19 @@ class Stream:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def hashes(self, length: int, behind: Sequence[int] = ()) -> tuple[bytes, ...]:
-        """The hash of each full block of the first `length` ids and those `behind` them."""
+    def hashes(self, length: int, behind: Sequence[int] = (), start: int = 0) -> tuple[bytes, ...]:
+        """The hash of each full block of the first `length` ids and those `behind` them, but the
+        first `start` blocks."""
         full = length // self.block
         self._chain(self._hashes, self.ids, full)
-        if not behind:
-            return tuple(self._hashes[:full])
-        rest = [*self.ids[full * self.block : length], *behind]
-        found = self._hashes[:full]
-        last: list[bytes] = found[-1:]
-        skip = len(last)
-        self._chain(last, rest, skip + len(rest) // self.block, skip)
-        return (*found, *last[skip:])
+        found = self._hashes[start:full]
+        if behind:
+            rest = [*self.ids[full * self.block : length], *behind]
+            last = self._hashes[full - 1 : full] if full else []
+            before = len(last)
+            self._chain(last, rest, before + len(rest) // self.block, before)
+            found += last[before + max(0, start - full) :]
+        return tuple(found)
 
     def cut(self, length: int) -> Stream:
         """A stream of its own that begins with the first `length` ids, hashes included."""

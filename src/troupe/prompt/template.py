@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +17,7 @@ import jinja2
 from jinja2 import nodes
 
 from troupe.prompt.data import check_text, plain
+from troupe.prompt.direct import straight
 from troupe.prompt.errors import LimitExceeded, TemplateError
 from troupe.prompt.includes import Loader, Sources
 from troupe.prompt.run import RUN, Limits, Run, lines_of, piece_of
@@ -61,6 +62,8 @@ class Template:
         self._limits = limits
         self._head, self._message, self._tail = stretches
         self._message_name = message_name
+        said = self._message.tree.body if self._message else []
+        self._direct = straight(said, message_name, limits) if said else None
 
     @classmethod
     def parse(
@@ -105,10 +108,9 @@ class Template:
         fields = {key: getattr(message, key) for key in ("id", "role", "name", "text")}
         for key, value in fields.items():
             check_text(value, f"{HISTORY}.{key}")
-        parts = self._parts(self._message, {self._message_name: fields})
-        if message.attachments and parts:
-            return (*parts[:-1], replace(parts[-1], attachments=message.attachments))
-        return parts
+        if self._direct is not None and (parts := self._direct.parts(message)) is not None:
+            return parts
+        return self._parts(self._message, {self._message_name: fields})
 
     def tail(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
         """The parts after the history."""

@@ -1,11 +1,14 @@
-"""Tokenizers: a model's own from its `tokenizer.json`, and an estimate where it is not known.
+"""Tokenizers: a model's own from its `tokenizer.json`, one of tiktoken's encodings, any callable,
+and an estimate where none is at hand.
 
-Neither makes a special token from text. No file is opened here: callers pass what they read.
+None makes a special token from text. No file is opened here: callers pass what they read.
+`vocabulary`, where there is one, gives the text of each token: `exact.py` asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from tokenizers import Tokenizer as _Tokenizer
 
@@ -51,6 +54,10 @@ class HuggingFaceTokenizer:
         """The id of a special token. Raises `KeyError`."""
         return self._special[name]
 
+    def vocabulary(self) -> Iterator[str]:
+        """The text of each token."""
+        return (self.decode([token]) for token in range(self.size))
+
     def _check(self) -> None:
         """No added token may come from text: one that does could be forged by whoever writes."""
         forbidden = set(self._special.values())
@@ -60,6 +67,81 @@ class HuggingFaceTokenizer:
                     f"the text {name!r} becomes a special token; mark it as special in "
                     "tokenizer.json"
                 )
+
+
+class Encoding(Protocol):
+    """What is asked of a `tiktoken.Encoding`."""
+
+    def encode_ordinary(self, text: str) -> list[int]: ...
+
+    def decode(self, tokens: Sequence[int]) -> str: ...
+
+    def encode_single_token(self, text_or_bytes: str | bytes) -> int: ...
+
+    def token_byte_values(self) -> list[bytes]: ...
+
+    @property
+    def special_tokens_set(self) -> set[str]: ...
+
+
+class TiktokenTokenizer:
+    """One of tiktoken's encodings, which the caller got: that may need its vocabulary's file.
+
+    tokenizer = TiktokenTokenizer(tiktoken.get_encoding("o200k_base"))
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._specials = frozenset(encoding.special_tokens_set)
+        self.encode = encoding.encode_ordinary
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens included."""
+        return self._encoding.decode(list(ids))
+
+    def special(self, name: str) -> int:
+        """The id of a special token. Raises `KeyError`."""
+        if name not in self._specials:
+            raise KeyError(name)
+        return self._encoding.encode_single_token(name)
+
+    def vocabulary(self) -> Iterator[str]:
+        """The text of each token."""
+        return (token.decode(errors="replace") for token in self._encoding.token_byte_values())
+
+
+class CallableTokenizer:
+    """Any function from text to token ids.
+
+    `seams` says that no token of its spans a line break and a letter behind it, so that exact mode
+    need not tokenize a whole text again for what was added to it.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[str], Sequence[int]],
+        decode: Callable[[Sequence[int]], str] | None = None,
+        special: Mapping[str, int] | None = None,
+        seams: bool = False,
+    ) -> None:
+        self._encode = encode
+        self._decode = decode
+        self._special = dict(special or {})
+        self.seams = seams
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`."""
+        return list(self._encode(text))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids. Raises `TokenizerError` if nothing was given for that."""
+        if self._decode is None:
+            raise TokenizerError("this tokenizer was made without a function that decodes")
+        return self._decode(ids)
+
+    def special(self, name: str) -> int:
+        """The id of a special token. Raises `KeyError`."""
+        return self._special[name]
 
 
 class EstimateTokenizer:

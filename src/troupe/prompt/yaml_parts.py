@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -27,6 +28,7 @@ SECTION_KEYS = ("name", "content", "tokens")
 MAX_TOKEN_ID = 2**31 - 1
 _ID = re.compile("[0-9]+")
 MAX_PRIORITY = 1_000_000
+_SHORT = 16_000  # characters of a rendered stretch that is remembered
 _ALIASES = {"assistant": "char"}
 
 
@@ -57,7 +59,8 @@ def read_parts(text: str, run: Run, known: frozenset[str]) -> tuple[Part, ...]:
     """The parts that `text` lists, with the values of `run` in the places of their marks. `known`
     are the names of the data, for `expected_template_data_keys`. Raises `BadParts`."""
     try:
-        listed = _Reader(text).document()
+        # What differs from message to message are values: their marks are the same.
+        listed = _listed(text) if len(text) <= _SHORT else _Reader(text).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         why = getattr(error, "problem", None) or str(error)
@@ -66,6 +69,11 @@ def read_parts(text: str, run: Run, known: frozenset[str]) -> tuple[Part, ...]:
         line = listed[run.limits.parts].line
         raise BadParts(f"more than {run.limits.parts} parts", line, limit=True)
     return tuple(_part(item, run, known) for item in listed)
+
+
+@lru_cache(maxsize=512)
+def _listed(text: str) -> Sequence[_Mapping]:
+    return _Reader(text).document()
 
 
 class _Reader:
