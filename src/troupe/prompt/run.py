@@ -15,6 +15,8 @@ from functools import total_ordering
 
 from troupe.prompt.errors import LimitExceeded
 
+CLOCK = 1000  # units of work between two looks at the clock, about a millisecond
+
 # Private-use characters: text to YAML, and refused in a template's source.
 MARK, MARK_END = "\ue000", "\ue001"
 _MARK = re.compile(f"{MARK}([0-9]{{1,9}}){MARK_END}")
@@ -43,14 +45,23 @@ class Run:
     steps: int = 0
     chars: int = 0
     depth: int = 0
+    worked: int = 0
     began: float = field(default_factory=time.thread_time)
 
     def step(self) -> None:
         self.steps += 1
         if self.steps > self.limits.steps:
             self.fail(f"more than {self.limits.steps} loop turns and values")
-        if self.steps % 64 == 0 and time.thread_time() - self.began > self.limits.cpu_seconds:
-            self.fail(f"more than {self.limits.cpu_seconds:g} s of computing")
+        self.work()
+
+    def work(self, size: int = 0) -> None:
+        """Told before whatever takes time, with the characters or values that are looked at: reads
+        the clock once in a while."""
+        self.worked += 1 + size // 256
+        if self.worked >= CLOCK:
+            self.worked = 0
+            if time.thread_time() - self.began > self.limits.cpu_seconds:
+                self.fail(f"more than {self.limits.cpu_seconds:g} s of computing")
 
     def text(self, text: str) -> str:
         self.room(len(text))

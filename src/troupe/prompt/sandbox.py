@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.filters import FILTERS, do_int, do_round
+from jinja2.filters import FILTERS, do_int, do_round, make_attrgetter
 from jinja2.runtime import Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.tests import TESTS
@@ -53,6 +53,7 @@ _LOOP = frozenset((
     "depth0", "previtem", "nextitem", "cycle", "changed",
 ))  # fmt: skip
 MAX_PRECISION = 15
+MAX_TRIM = 100
 _LOOP_CALLS = (LoopContext.cycle, LoopContext.changed)
 
 
@@ -101,6 +102,32 @@ def _replace(text: str, old: str, new: str) -> str:
     text, old, new = _scalar(text), _scalar(old), _scalar(new)
     RUN.get().room(len(text) + text.count(old) * len(new))
     return text.replace(old, new)
+
+
+def _sliced(value: Any, start: Any, stop: Any, step: Any) -> Any:
+    if isinstance(value, Undefined):
+        str(value)  # raises
+    if not isinstance(value, str | list | tuple):
+        raise TypeError(f"a {type(value).__name__} cannot be cut")
+    return value[start:stop:step]
+
+
+@jinja2.pass_environment
+def _sum(
+    env: jinja2.Environment, values: Iterable[Any], attribute: str | None = None, start: float = 0
+) -> int | float:
+    """Of numbers alone: that of lists would take the square of their length in time."""
+    found = list(map(make_attrgetter(env, attribute), values) if attribute else values)
+    for value in (start, *found):
+        if not isinstance(value, int | float):
+            raise TypeError(f"sum takes numbers, not a {type(value).__name__}")
+    return _bounded(sum(found, start), "sum")
+
+
+def _trim(text: Any, chars: str | None = None) -> str:
+    if chars is not None and len(chars) > MAX_TRIM:
+        raise ValueError(f"trim takes up to {MAX_TRIM} characters")
+    return _scalar(text).strip(chars)
 
 
 def _names(text: str, char: str, user: str) -> str:
@@ -153,6 +180,7 @@ class _Environment(SandboxedEnvironment):
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        RUN.get().work()
         if isinstance(obj, Undefined):
             str(obj)  # raises
         if isinstance(obj, LoopContext) and argument in _LOOP:
@@ -171,7 +199,7 @@ class _Environment(SandboxedEnvironment):
         return self.undefined(obj=obj, name=argument)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        left, right = whole(left), whole(right)
+        left, right = _looked_at(left), _looked_at(right)
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
             return RUN.get().text(left + right)
         if not all(isinstance(side, int | float) for side in (left, right)):
@@ -207,27 +235,41 @@ def environment() -> jinja2.Environment:
     env.globals |= dict(zip(FUNCTIONS, (_unescaped, Namespace, _range), strict=True))
     own: dict[str, Callable[..., Any]] = {
         "int": _int, "join": _join, "names": _names, "replace": _replace, "round": _round,
+        "sum": _sum, "trim": _trim,
     }  # fmt: skip
     filters: dict[str, Any] = {name: FILTERS[name] for name in FILTERS_ALLOWED - own.keys()} | own
-    filters |= {"counted": _counted, "concat": _concat}
+    filters |= {"counted": _counted, "concat": _concat, "sliced": _sliced}
     tests: dict[str, Any] = dict(TESTS)
     env.filters = {name: _of_wholes(call) for name, call in filters.items()}
-    env.filters["traced"] = _traced
+    env.filters |= {"traced": _traced, "looked_at": _looked_at}
     env.tests = {name: _of_wholes(tests[name]) for name in TESTS_ALLOWED}
     return env
 
 
 def _of_wholes(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter or test sees whole texts, never a piece of the template with marks in it; what it
-    is given costs room, so that a template cannot do much to a long text many times."""
+    """A filter or test sees whole texts, never a piece of the template with marks in it. Looking at
+    them takes time, and what it makes takes room."""
 
     @wraps(call)  # keeps what Jinja is to pass
     def of_wholes(*args: Any, **kwargs: Any) -> Any:
+        run = RUN.get()
         wholes = [whole(arg) for arg in args]
-        RUN.get().room(sum(len(arg) for arg in wholes if isinstance(arg, str | list | dict)))
-        return call(*wholes, **{key: whole(value) for key, value in kwargs.items()})
+        run.work(sum(map(_size, wholes)))
+        made = call(*wholes, **{key: whole(value) for key, value in kwargs.items()})
+        run.room(_size(made))
+        return made
 
     return of_wholes
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | dict | range) else 0
+
+
+def _looked_at(value: Any) -> Any:
+    value = whole(value)
+    RUN.get().work(_size(value))
+    return value
 
 
 def check(tree: nodes.Template, name: str) -> None:
@@ -267,7 +309,24 @@ def _wrong(node: nodes.Node) -> str:
 
 
 class Bound(NodeTransformer):
-    """Counts the turns of loops and the length of joined text."""
+    """Counts the turns of loops and the length of joined text, and what is compared and cut."""
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _filter(node.expr, "looked_at")
+        for operand in node.ops:
+            operand.expr = _filter(operand.expr, "looked_at")
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        cut = node.arg
+        if not isinstance(cut, nodes.Slice):
+            return node
+        none = nodes.Const(None, lineno=node.lineno)
+        return _filter(
+            node.node, "sliced", *[one or none for one in (cut.start, cut.stop, cut.step)]
+        )
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)

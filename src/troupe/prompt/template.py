@@ -85,7 +85,7 @@ class Template:
                 None if found.message is None else _stretch(found.message),
                 _stretch(found.tail),
             )
-        except RecursionError as error:
+        except (RecursionError, SyntaxError, MemoryError) as error:  # Python's own limits
             raise TemplateError("statements are nested too deeply", name) from error
         return cls(name, sources, limits, stretches, found.target)
 
