@@ -264,3 +264,29 @@ def test_a_message_with_half_a_surrogate_pair_is_refused():
     template = Template.parse(POET)
     with pytest.raises(PromptError, match=r"history\.text"):
         template.message(said(1, "\udfff"))
+
+
+def test_values_choose_roles_priorities_and_names_for_each_rendering():
+    text = "- name: '{{ n }}!'\n  role: {{ r }}\n  truncation_priority: {{ p }}\n  content: {{ c }}"
+    template = Template.parse(text)
+    for n, r, p in (("a", "user", 1), ("b", "assistant", 2), ("", "char", 0)):
+        (part,) = template.render({"n": n, "r": r, "p": p, "c": n})
+        found = (part.name, part.role, part.truncation_priority, part.content)
+        assert found == (f"{n}!", "char" if r == "assistant" else r, p, n)
+    with pytest.raises(TemplateError, match="part 'c!': the role 'king'"):
+        template.render({"n": "c", "r": "king", "p": 1, "c": ""})
+    with pytest.raises(TemplateError, match="part 'c!': truncation_priority"):
+        template.render({"n": "c", "r": "user", "p": "1 or so", "c": ""})
+    with pytest.raises(TemplateError, match="part 'c!': there is no key"):
+        Template.parse(text + "\n  weight: 1").render({"n": "c", "r": "user", "p": 1, "c": ""})
+
+
+@pytest.mark.parametrize("keys", ["x", "{x: y}", "[[x]]"])
+def test_expected_keys_are_a_list_of_names(keys):
+    with pytest.raises(TemplateError, match="a list of names|a text is wanted"):
+        Template.parse(f"- name: a\n  content: b\n  expected_template_data_keys: {keys}").render({})
+
+
+def test_a_mark_that_no_expression_made_is_refused():
+    with pytest.raises(TemplateError, match="line 2, part 'a': a mark"):
+        Template.parse('- name: a\n  content: "\\uE0005\\uE001"').render({})

@@ -22,6 +22,10 @@ MARK, MARK_END = "\ue000", "\ue001"
 _MARK = re.compile(f"{MARK}([0-9]{{1,9}}){MARK_END}")
 
 
+Pieces = tuple[str | int, ...]
+"""A text with marks, taken apart: texts, and the numbers of values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much a template may take, for one rendering of one of its three stretches."""
@@ -78,16 +82,24 @@ class Run:
         self.values.append(self.text(value))
         return f"{MARK}{len(self.values) - 1}{MARK_END}"
 
-    def expand(self, text: str) -> str:
-        """`text` with values for marks, in one pass: a value is never looked through. Raises
+    def filled(self, parts: Pieces) -> str:
+        """The text with values in their places: a value is never looked through. Raises
         `LimitExceeded`, and `IndexError` for a mark that no value has."""
-        if MARK not in text:
-            return text
-        self.room(sum(len(self.values[int(found[1])]) for found in _MARK.finditer(text)))
-        return _MARK.sub(lambda found: self.values[int(found[1])], text)
+        values = self.values
+        texts = [values[part] if isinstance(part, int) else part for part in parts]
+        self.room(sum(map(len, texts)))
+        return "".join(texts)
 
     def fail(self, why: str) -> None:
         raise LimitExceeded(f"the template takes {why}", self.name)
+
+
+def pieces(text: str) -> Pieces:
+    """Take a text with marks apart."""
+    if MARK not in text:
+        return (text,)
+    split = _MARK.split(text)
+    return tuple(int(one) if n % 2 else one for n, one in enumerate(split) if n % 2 or one)
 
 
 RUN: ContextVar[Run] = ContextVar("troupe_prompt_run")
@@ -127,7 +139,7 @@ class Fragment:
         self.marked = marked
 
     def __str__(self) -> str:
-        return RUN.get().expand(str(self.marked))
+        return RUN.get().filled(pieces(str(self.marked)))
 
     def __bool__(self) -> bool:
         return bool(str(self))
