@@ -283,7 +283,7 @@ def test_values_choose_roles_priorities_and_names_for_each_rendering():
 
 @pytest.mark.parametrize("keys", ["x", "{x: y}", "[[x]]"])
 def test_expected_keys_are_a_list_of_names(keys):
-    with pytest.raises(TemplateError, match="a list of names|a text is wanted"):
+    with pytest.raises(TemplateError, match=r"a list of names|a text is wanted"):
         Template.parse(f"- name: a\n  content: b\n  expected_template_data_keys: {keys}").render({})
 
 
