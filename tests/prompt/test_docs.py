@@ -13,7 +13,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "prompt.md").read_text("utf-8")
 
 def test_the_examples_run():
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/prompt.md", "exec"), names)

@@ -2,10 +2,12 @@
 `loaders` and the platform's own templates it does no I/O."""
 
 from . import loaders
+from .attachments import Image, ToolCall, ToolResult
 from .compiled import CompiledPrompt
 from .conversation import Conversation, compile_prompt
 from .errors import (
     DataError,
+    FormatError,
     LimitExceeded,
     PromptError,
     PromptTooLong,
@@ -36,7 +38,9 @@ __all__ = [
     "Conversation",
     "DataError",
     "EstimateTokenizer",
+    "FormatError",
     "HuggingFaceTokenizer",
+    "Image",
     "Layout",
     "LimitExceeded",
     "Limits",
@@ -49,6 +53,8 @@ __all__ = [
     "TiktokenTokenizer",
     "Tokenizer",
     "TokenizerError",
+    "ToolCall",
+    "ToolResult",
     "Truncation",
     "block_hashes",
     "compile_prompt",

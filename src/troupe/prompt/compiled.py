@@ -12,9 +12,10 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
+from troupe.prompt.formats.messages import stops, to_messages
 from troupe.prompt.growing import Growing
 from troupe.prompt.hashes import Stream, common_prefix
-from troupe.prompt.layout import Framed, Framer, stops, to_messages
+from troupe.prompt.layout import Framed, Framer
 from troupe.prompt.types import ChatFormat, Part
 
 

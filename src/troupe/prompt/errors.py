@@ -47,3 +47,7 @@ class PromptTooLong(PromptError):
 
 class TokenizerError(PromptError):
     """A tokenizer cannot be read, lacks a token that the format needs, or is not safe to use."""
+
+
+class FormatError(PromptError):
+    """A chat format cannot hold these parts, or a model's own chat template refuses them."""

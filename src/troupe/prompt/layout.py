@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from troupe.prompt.errors import TokenizerError
+from troupe.prompt.errors import FormatError, TokenizerError
 from troupe.prompt.exact import Joined
+from troupe.prompt.formats.messages import attached
 from troupe.prompt.segments import Segments
 from troupe.prompt.types import ChatFormat, Part, Tokenizer
 
 MESSAGE_OVERHEAD = 4  # tokens that a chat template puts around a message, about
-MAX_STOPS = 4  # OpenAI's limit
-_OPENAI_ROLES = {"system": "system", "user": "user", "char": "assistant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Framer:
 
     def frame(self, part: Part, is_open: bool = False) -> Framed:
         """Role, sections each tokenized by itself, end. Raises `TokenizerError` for a token that
-        the template names and the tokenizer lacks."""
+        the template names and the tokenizer lacks, `FormatError` for what is no text."""
         pieces = tuple(
             section.content if section.tokens is None else self._given(section.tokens)
             for section in part.sections
@@ -88,7 +86,19 @@ class Framer:
         ids: tuple[int, ...] = () if self.joined else self._roles[part.role]
         for piece in pieces:
             ids += self._segments.encode(piece) if isinstance(piece, str) else piece
+        if part.attachments:
+            ids += self._attached(part)
         return Framed(part, ids if is_open or self.joined else ids + self._end, pieces)
+
+    def _attached(self, part: Part) -> tuple[int, ...]:
+        """What images and calls of tools cost, about."""
+        if self.chat_format is not ChatFormat.MESSAGES:
+            kind = type(part.attachments[0]).__name__
+            raise FormatError(
+                f"the model takes text only, and part {part.name!r} has an attachment ({kind})"
+            )
+        images, texts = attached(part)
+        return (0,) * (images + sum(len(self._segments.encode(text)) for text in texts))
 
     def _special(self, name: str) -> tuple[int, ...]:
         return (self.tokenizer.special(name),) if name else ()
@@ -103,44 +113,3 @@ class Framer:
             raise TokenizerError(
                 f"the tokenizer has no special token {error.args[0]!r}, which the template names"
             ) from error
-
-
-def to_messages(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """OpenAI chat messages.
-
-    The open part's speaker is the assistant. Other characters' lines become user lines that begin
-    with their name; the user's own do so too once there are several others. Neighbours of one role
-    become one message, since many models' chat templates want roles to alternate.
-    """
-    answerer = _answerer(parts)
-    several = len(_others(parts, answerer)) > 1
-    messages: list[dict[str, Any]] = []
-    for number, part in enumerate(parts):
-        is_open = number == len(parts) - 1 and part.role == "char"
-        if is_open and not part.text:
-            break
-        role, text = _OPENAI_ROLES[part.role], part.text
-        if part.role == "char" and answerer and part.speaker != answerer:
-            role, text = "user", f"{part.speaker}: {text}"
-        elif part.role == "user" and several and part.speaker:
-            text = f"{part.speaker}: {text}"
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += f"\n\n{text}"
-        else:
-            messages.append({"role": role, "content": text})
-    return messages
-
-
-def stops(parts: Sequence[Part]) -> tuple[str, ...]:
-    """Strings that begin somebody else's line: where a model would speak for them, it stops."""
-    others = _others(parts, _answerer(parts))
-    names = sorted(name for name in others if "\n" not in name and len(name) <= 64)
-    return tuple(f"\n{name}:" for name in names[:MAX_STOPS])
-
-
-def _answerer(parts: Sequence[Part]) -> str:
-    return parts[-1].speaker if parts and parts[-1].role == "char" else ""
-
-
-def _others(parts: Sequence[Part], answerer: str) -> set[str]:
-    return {part.speaker for part in parts if part.role != "system"} - {answerer, ""}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -108,9 +108,12 @@ class Template:
         fields = {key: getattr(message, key) for key in ("id", "role", "name", "text")}
         for key, value in fields.items():
             check_text(value, f"{HISTORY}.{key}")
-        if self._direct is not None and (parts := self._direct.parts(message)) is not None:
-            return parts
-        return self._parts(self._message, {self._message_name: fields})
+        parts = None if self._direct is None else self._direct.parts(message)
+        if parts is None:
+            parts = self._parts(self._message, {self._message_name: fields})
+        if message.attachments and parts:
+            return (*parts[:-1], replace(parts[-1], attachments=message.attachments))
+        return parts
 
     def tail(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
         """The parts after the history."""

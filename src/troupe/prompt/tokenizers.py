@@ -7,6 +7,7 @@ None makes a special token from text. No file is opened here: callers pass what 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -22,18 +23,7 @@ class HuggingFaceTokenizer:
 
     def __init__(self, source: str | bytes) -> None:
         """`source` is the text of a `tokenizer.json`. Raises `TokenizerError`."""
-        try:
-            text = source.decode() if isinstance(source, bytes) else source
-            self._tokenizer: _Tokenizer = _Tokenizer.from_str(text)
-        except Exception as error:  # the library raises bare Exception
-            raise TokenizerError(f"this is no tokenizer.json: {error}") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        # Text that reads like a special token stays text.
-        self._tokenizer.encode_special_tokens = True
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._special = {token.content: id_ for id_, token in added.items()}
-        self._check()
+        self._tokenizer, self._special = guarded(source)
 
     @property
     def size(self) -> int:
@@ -58,15 +48,33 @@ class HuggingFaceTokenizer:
         """The text of each token."""
         return (self.decode([token]) for token in range(self.size))
 
-    def _check(self) -> None:
-        """No added token may come from text: one that does could be forged by whoever writes."""
-        forbidden = set(self._special.values())
-        for name in self._special:
-            if forbidden.intersection(self.encode(name)):
-                raise TokenizerError(
-                    f"the text {name!r} becomes a special token; mark it as special in "
-                    "tokenizer.json"
-                )
+
+def guarded(source: str | bytes) -> tuple[_Tokenizer, dict[str, int]]:
+    """A tokenizer that makes no added token from text, and its added tokens by their text.
+
+    That holds for those too that are not marked as special, such as `<think>`; white space that has
+    tokens of its own is text. Raises `TokenizerError`, also where the vocabulary itself has an
+    added token's text: whoever writes could forge it.
+    """
+    try:
+        settings = json.loads(source)
+        for token in settings.get("added_tokens") or []:
+            token["special"] = bool(token["content"].strip())
+        tokenizer: _Tokenizer = _Tokenizer.from_str(json.dumps(settings))
+    except Exception as error:  # the library raises bare Exception
+        raise TokenizerError(f"this is no tokenizer.json: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    added = tokenizer.get_added_tokens_decoder()
+    special = {token.content: id_ for id_, token in added.items() if token.content.strip()}
+    forbidden = set(special.values())
+    for name in special:
+        if forbidden.intersection(tokenizer.encode(name, add_special_tokens=False).ids):
+            raise TokenizerError(
+                f"the text {name!r} becomes a special token by the vocabulary itself"
+            )
+    return tokenizer, special
 
 
 class Encoding(Protocol):

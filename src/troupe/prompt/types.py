@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from troupe.prompt.attachments import Attachment
+
 
 class ChatFormat(StrEnum):
     """What a model is given."""
@@ -35,6 +37,7 @@ class ChatMessage:
     role: str  # "user" or "char"
     name: str
     text: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Part:
     role: str  # "system", "user" or "char"
     sections: tuple[Section, ...]
     truncation_priority: int = 0
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def content(self) -> str:

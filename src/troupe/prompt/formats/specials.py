@@ -1,0 +1,164 @@
+"""The added tokens of a `tokenizer.json` (`<|im_end|>`, `<think>`), which only a chat template may
+make, never a value. Pure.
+
+A value keeps its length and its white space while a chat template looks at it, so that trimming and
+slicing do what they always do: of a text that reads like an added token one character is veiled,
+which `encode` puts back once the template's own tokens have been found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer as _Tokenizer
+
+from troupe.prompt.errors import TokenizerError
+from troupe.prompt.tokenizers import guarded
+
+_PRIVATE = range(0xE000, 0xF900)
+
+
+class AddedTokens:
+    """A tokenizer that makes added tokens of a chat template's text and of no other."""
+
+    def __init__(self, source: str | bytes, template: str = "") -> None:
+        """`source` is the text of a `tokenizer.json`, `template` that of the chat template. Raises
+        `TokenizerError`."""
+        self._plain, self.ids = guarded(source)
+        text = source.decode() if isinstance(source, bytes) else source
+        self._whole: _Tokenizer = _Tokenizer.from_str(text)
+        self._whole.no_truncation()
+        self._whole.no_padding()
+        longest_first = sorted(self.ids, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._edges = _Edges.between(template, self.ids)
+        self._longest = max(map(len, self.ids), default=0)
+
+    def plain(self, text: str) -> list[int]:
+        """Token ids of a text; never an added token."""
+        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode(self, text: str, veil: Veil) -> list[int]:
+        """Token ids of what a chat template rendered: those of the text as a whole, with added
+        tokens wherever the template wrote them."""
+        if not veil.used:
+            ids: list[int] = self._whole.encode(text, add_special_tokens=False).ids
+            return ids
+        ids = []
+        for piece in self._split(text):
+            found = self.ids.get(piece)
+            ids += self.plain(veil.lifted(piece)) if found is None else [found]
+        return ids
+
+    def _split(self, text: str) -> Iterator[str]:
+        last = 0
+        for found in self._pattern.finditer(text):
+            if found.start() > last:
+                yield text[last : found.start()]
+            yield found[0]
+            last = found.end()
+        if last < len(text):
+            yield text[last:]
+
+    def veiled(self, value: str, veil: Veil) -> str:
+        """`value` with a character veiled in each text that is an added token, or that could
+        become one beside the template's text."""
+        places = {found.start() for found in self._pattern.finditer(value)}
+        # An occurrence may begin within another; each turn takes at least one away.
+        while True:
+            value = "".join(veil.put(c) if n in places else c for n, c in enumerate(value))
+            places = {found.start() for found in self._pattern.finditer(value)}
+            if not places:
+                break
+        core = value.strip()
+        if not core:
+            return value
+        start = value.index(core)
+        end = start + len(core) - 1
+        sizes = range(1, min(len(core), self._longest) + 1)
+        if core in self._edges.wholes or any(core[:n] in self._edges.starts for n in sizes):
+            value = value[:start] + veil.put(value[start]) + value[start + 1 :]
+        if any(core[-n:] in self._edges.ends for n in sizes):
+            value = value[:end] + veil.put(value[end]) + value[end + 1 :]
+        return value
+
+
+class Veil:
+    """Characters that stand for others while a template looks at a text; none of them is anywhere
+    in `texts`."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        taken = {c for text in texts for c in text if 0xE000 <= ord(c) < 0xF900}
+        self._free = (chr(n) for n in _PRIVATE if chr(n) not in taken)
+        self._stands: dict[str, str] = {}
+        self._means: dict[int, str] = {}
+
+    @property
+    def used(self) -> bool:
+        """Whether any character was veiled."""
+        return bool(self._stands)
+
+    def fresh(self) -> str:
+        """A character that is nowhere else. Raises `TokenizerError` if a text holds them all."""
+        for character in self._free:
+            return character
+        raise TokenizerError("the texts use every private character there is")
+
+    def put(self, character: str) -> str:
+        """What stands for `character`."""
+        if ord(character) in self._means:
+            return character
+        if character not in self._stands:
+            self._stands[character] = self.fresh()
+            self._means[ord(self._stands[character])] = character
+        return self._stands[character]
+
+    def is_veiled(self, character: str) -> bool:
+        """Whether it stands for another."""
+        return ord(character) in self._means
+
+    def lifted(self, text: str) -> str:
+        """`text` as it was."""
+        return text.translate(self._means) if self._means else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Pieces of added tokens that a chat template's own text beside a value would complete."""
+
+    starts: frozenset[str]  # at the beginning of a value
+    ends: frozenset[str]  # at its end
+    wholes: frozenset[str]  # all of it
+
+    @classmethod
+    def between(cls, source: str, names: Iterable[str]) -> _Edges:
+        """Those that the template's `source` could complete: it has the token's beginning before a
+        quotation mark or a brace, or its end after one."""
+        starts: set[str] = set()
+        ends: set[str] = set()
+        wholes: set[str] = set()
+        for name in names:
+            inner = range(1, len(name))
+            heads = [n for n in inner if re.search(re.escape(name[:n]) + "[\"'{]", source)]
+            tails = [n for n in inner if re.search("[\"'}]" + re.escape(name[n:]), source)]
+            starts.update(name[n:] for n in heads)
+            ends.update(name[:n] for n in tails)
+            wholes.update(name[a:b] for a in heads for b in tails if a < b)
+        return cls(frozenset(starts), frozenset(ends), frozenset(wholes))
+
+
+def strings_of(value: Any) -> Iterator[str]:
+    """All texts within plain data, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from strings_of(key)
+            yield from strings_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from strings_of(item)
