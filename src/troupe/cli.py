@@ -202,6 +202,18 @@ def train(context: click.Context) -> None:
     command.main(args=context.args, prog_name="troupe train")
 
 
+@troupe.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.pass_context
+def prompt(context: click.Context) -> None:
+    """Templates of prompts: render them, count, find what is wrong, compare, look at them."""
+    from troupe.prompt.cli import prompt as command
+
+    command.main(args=context.args, prog_name="troupe prompt")
+
+
 @troupe.command()
 def version() -> None:
     """Print the version."""

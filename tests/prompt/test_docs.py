@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from troupe.prompt import platform_template
 from troupe.prompt.sandbox import FILTERS_ALLOWED
+from troupe.prompt.tools.inputs import read_inputs
+from troupe.prompt.tools.lint import RULES
 from troupe.prompt.yaml_parts import KEYS
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "prompt.md").read_text("utf-8")
+GUIDES = Path(__file__).parents[2] / "docs"
+GUIDE = (GUIDES / "prompt.md").read_text("utf-8")
 
 
 def test_the_examples_run():
@@ -24,3 +28,18 @@ def test_every_filter_and_key_is_named():
     assert set(listed) == FILTERS_ALLOWED
     for key in KEYS:
         assert f"`{key}`" in GUIDE
+
+
+def test_every_rule_of_lint_is_named():
+    tools = (GUIDES / "prompt-tools.md").read_text("utf-8")
+    for rule in RULES:
+        assert f"| `{rule}` |" in tools
+
+
+def test_the_data_of_the_tools_page_are_data():
+    tools = (GUIDES / "prompt-tools.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", tools, re.DOTALL | re.MULTILINE)
+    inputs = read_inputs(block)
+    parts = platform_template("character").render(inputs.data, inputs.history)
+    assert [part.name for part in parts] == ["card", "message", "message", "answer"]
+    assert len(parts[2].attachments) == 1

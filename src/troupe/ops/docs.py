@@ -92,9 +92,14 @@ def commands(program: click.Group) -> str:
 
 def walk(program: click.Group) -> list[tuple[str, click.Command]]:
     """Every command that does something, by its whole name."""
+    from troupe.prompt.cli import prompt
     from troupe.train.cli import train
 
-    found = [*_walk("troupe", program), *_walk("troupe train", train)]
+    found = [
+        *_walk("troupe", program),
+        *_walk("troupe train", train),
+        *_walk("troupe prompt", prompt),
+    ]
     return sorted(found, key=lambda one: one[0])
 
 

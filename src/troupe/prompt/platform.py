@@ -8,6 +8,7 @@ from importlib.resources import files
 from troupe.prompt.template import Template
 
 NAMES = ("character", "group")
+PACKAGE_FOLDER = "templates"
 
 
 @cache
