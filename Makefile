@@ -9,10 +9,12 @@ PYTHON ?= $(shell scripts/find-python)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-REQUIREMENTS := pyproject.toml constraints.txt
+NATIVE := $(wildcard src/troupe/engine/native/*.cpp src/troupe/engine/native/*.h)
+REQUIREMENTS := pyproject.toml constraints.txt setup.py build_backend.py $(NATIVE)
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH" scripts/with-node
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 WEB_DIST := src/troupe/web_dist/index.html
+PYTHON_SOURCES := src tests bench setup.py build_backend.py
 BENCHMARKS := store chat up
 
 .PHONY: help run test test-python test-web check check-python check-web fmt bench docs web clean
@@ -35,8 +37,8 @@ test-web: web/node_modules/.installed
 check: check-python check-web ## Formatting, linting, types and layers: Python and TypeScript.
 
 check-python: $(VENV)/.develop
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/lint-imports
 	$(BIN)/mypy src/troupe
 
@@ -46,8 +48,8 @@ check-web: web/node_modules/.installed
 	$(NODE) npm --prefix web run typecheck
 
 fmt: $(VENV)/.develop web/node_modules/.installed ## Mend what can be mended.
-	$(BIN)/ruff check --fix-only --quiet src tests bench
-	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix-only --quiet $(PYTHON_SOURCES)
+	$(BIN)/ruff format $(PYTHON_SOURCES)
 	$(NODE) npm --prefix web run format
 
 bench: $(VENV)/.develop $(WEB_DIST) ## Run every benchmark; results go to bench/results.
@@ -59,7 +61,7 @@ docs: $(VENV)/.develop ## Build the documentation into site/.
 web: $(WEB_DIST) ## Build the web app.
 
 clean: ## Remove all that was made here; TROUPE_HOME is left alone.
-	rm -rf $(VENV) web/node_modules src/troupe/web_dist site build dist *.egg-info src/*.egg-info
+	rm -rf $(VENV) web/node_modules src/troupe/web_dist src/troupe/engine/native/_step.so site build dist *.egg-info src/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -74,6 +75,11 @@ class Settings(BaseSettings):
         le=1024,
         description="Threads the engine computes with; 0 for all cores. One is fastest for the "
         "model that ships with Troupe.",
+    )
+    engine_backend: Literal["auto", "native", "eager"] = Field(
+        default="auto",
+        description="What computes the engine's steps: `native` (the C++ operator, int8), `eager` "
+        "(torch, float32), or `auto`: the operator where it is built and serves the model.",
     )
     engine_kv_mb: int = Field(
         default=256, ge=16, description="Memory for keys and values kept between turns, in MB."

@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from troupe.engine.arena import PAGE
 from troupe.engine.kv import Copy, KVCache, Lease
+from troupe.engine.steps import PAGE
 
 
 def leased(cache: KVCache, tokens: list[int], room: int | None = None, salt: str = "") -> Lease:

@@ -18,13 +18,13 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from troupe.engine.arena import PAGE, Arena
+from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, InvalidRequest
-from troupe.engine.gemm import MAX_ROWS
 from troupe.engine.generation import Generation, Times
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampling import SamplingParams
+from troupe.engine.steps import MAX_ROWS, PAGE
 from troupe.engine.text import Vocabulary
 from troupe.engine.types import (
     MAX_SALT_LENGTH,
@@ -56,7 +56,7 @@ class Engine:
         self.context_length = _context_length(self.config, options, folder)
         _check_options(options, self.config, self.context_length)
         self.metrics = Metrics()
-        self._worker = Worker(folder, self.config, options, self.metrics)
+        self._worker = Worker(folder, self.config, self.context_length, options, self.metrics)
 
     def start(self) -> None:
         """Begin to load the weights, in the worker's thread. Call once."""
@@ -191,7 +191,7 @@ def _check_options(options: EngineOptions, config: ModelConfig, context: int) ->
         if not low <= value <= high:
             raise EngineError(f"{name} is {value}, and must be {low} to {high}")
     # The longest answer must fit beside nothing else, or it would wait for ever.
-    least = (context + PAGE) * Arena.token_bytes(config)
+    least = (context + PAGE) * choose(options.backend, config).token_bytes(config)
     if options.kv_bytes < least:
         raise EngineError(
             f"kv_bytes is {options.kv_bytes}; a context of {context} tokens needs {least}"

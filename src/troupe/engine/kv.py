@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from troupe.engine.arena import PAGE, SCRATCH_PAGE
+from troupe.engine.steps import PAGE, SCRATCH_PAGE
 
 Tokens = tuple[int, ...]
 

@@ -250,5 +250,8 @@ class Model(nn.Module):
         weights = Weights(folder)
         weights.check(config)
         state = model.state_dict()
-        model.load_state_dict({name: weights.get(name, state[name]) for name in state})
+        model.load_state_dict({
+            name: torch.from_numpy(weights[name]) if name in weights else state[name]
+            for name in state
+        })  # fmt: skip
         return model.eval()

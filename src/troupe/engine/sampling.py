@@ -7,14 +7,15 @@ request. Order as in vLLM: bias and penalties, temperature, then min-p, top-k an
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from troupe.engine.errors import CheckpointError, InvalidRequest
+from troupe.engine.steps import Floats
 
 MAX_BIASES = 1024
 GREEDY_BELOW = 1e-4  # a lower temperature would divide logits into infinities
@@ -85,65 +86,76 @@ class Sampler:
 
     def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
         self._params = params
-        self._generator = torch.Generator()
-        if params.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(params.seed)
+        seed = None if params.seed is None else params.seed % 2**64
+        self._generator = np.random.Generator(np.random.PCG64(seed))
         self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
         self._counts: dict[int, int] = {}  # of the answer's tokens
 
-    def draw(self, logits_V: Tensor) -> int:
-        """The next token. `logits_V` is float32 and left as it is."""
+    def draw(self, logits_V: Floats) -> int:
+        """The next token. `logits_V` is left as it is. Raises `ValueError` for logits that are no
+        numbers."""
         params = self._params
         logits_V = self._adjusted(logits_V)
         if params.temperature < GREEDY_BELOW:
             token = int(logits_V.argmax())
+            if np.isnan(logits_V[token]):
+                raise ValueError("the model's logits are no numbers")
         else:
-            probabilities_V = cut(logits_V / params.temperature, params)
-            token = int(torch.multinomial(probabilities_V, 1, generator=self._generator))
+            probabilities_V = cut(logits_V / np.float32(params.temperature), params)
+            reached = np.cumsum(probabilities_V, dtype=np.float64)
+            if not np.isfinite(reached[-1]):
+                raise ValueError("the model's logits are no numbers")
+            token = int(np.searchsorted(reached, self._generator.random() * reached[-1], "right"))
         self._counts[token] = self._counts.get(token, 0) + 1
         if params.repetition_penalty != 1.0:
             self._seen.add(token)
         return token
 
-    def _adjusted(self, logits_V: Tensor) -> Tensor:
+    def _adjusted(self, logits_V: Floats) -> Floats:
         """Bias and penalties."""
         params = self._params
         penalised = params.presence_penalty != 0.0 or params.frequency_penalty != 0.0
         if not (params.logit_bias or self._seen or (penalised and self._counts)):
             return logits_V
-        logits_V = logits_V.clone()
+        logits_V = logits_V.copy()
         if params.logit_bias:
-            ids = torch.tensor(list(params.logit_bias))
-            logits_V[ids] += torch.tensor(list(params.logit_bias.values()), dtype=torch.float32)
+            ids = list(params.logit_bias)
+            logits_V[ids] += np.array(list(params.logit_bias.values()), np.float32)
         if self._seen:
-            ids = torch.tensor(sorted(self._seen))
-            picked = logits_V[ids]
-            rate = params.repetition_penalty
-            logits_V[ids] = torch.where(picked > 0, picked / rate, picked * rate)
+            ids = sorted(self._seen)
+            picked, rate = logits_V[ids], np.float32(params.repetition_penalty)
+            logits_V[ids] = np.where(picked > 0, picked / rate, picked * rate)
         if penalised and self._counts:
-            ids = torch.tensor(list(self._counts))
-            counts = torch.tensor(list(self._counts.values()), dtype=torch.float32)
+            ids = list(self._counts)
+            counts = np.array(list(self._counts.values()), np.float32)
             logits_V[ids] -= params.presence_penalty + params.frequency_penalty * counts
         return logits_V
 
 
-def cut(logits_V: Tensor, params: SamplingParams) -> Tensor:
+def cut(logits_V: Floats, params: SamplingParams) -> Floats:
     """Probabilities left after min-p, top-k and top-p; they sum to 1, and at least one is left."""
     if params.min_p > 0.0:
-        floor = logits_V.max() + torch.tensor(params.min_p).log()
-        logits_V = logits_V.masked_fill(logits_V < floor, -torch.inf)
-    limit = params.top_k if 0 < params.top_k < logits_V.shape[0] else 0
+        floor = logits_V.max() + np.float32(math.log(params.min_p))
+        logits_V = np.where(logits_V < floor, -np.inf, logits_V)
+    size = logits_V.shape[0]
+    limit = params.top_k if 0 < params.top_k < size else 0
     if params.top_p >= 1.0:
         if limit:
-            least = logits_V.topk(limit).values[-1]
-            logits_V = logits_V.masked_fill(logits_V < least, -torch.inf)
-        return logits_V.softmax(dim=0)
-    values, ids = logits_V.topk(limit) if limit else logits_V.sort(descending=True)
-    probabilities = values.softmax(dim=0)
-    before = probabilities.cumsum(dim=0) - probabilities  # mass of the likelier tokens
-    probabilities = probabilities.masked_fill(before >= params.top_p, 0.0)
-    result = torch.zeros_like(logits_V)
+            least = np.partition(logits_V, size - limit)[size - limit]
+            logits_V = np.where(logits_V < least, -np.inf, logits_V)
+        return softmax(logits_V)
+    ids = np.argpartition(logits_V, size - limit)[size - limit :] if limit else np.arange(size)
+    ids = ids[np.argsort(-logits_V[ids], kind="stable")]
+    probabilities = softmax(logits_V[ids])
+    before = np.cumsum(probabilities) - probabilities  # mass of the likelier tokens
+    probabilities[before >= params.top_p] = 0.0
+    result = np.zeros(size, np.float32)
     result[ids] = probabilities / probabilities.sum()
     return result
+
+
+def softmax(logits_V: Floats) -> Floats:
+    """Probabilities of logits; -inf stands for impossible."""
+    weights: Floats = np.exp(logits_V - logits_V.max(), dtype=np.float32)
+    weights /= weights.sum()
+    return weights

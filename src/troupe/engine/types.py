@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from troupe.engine.backends import Name
 from troupe.engine.sampling import SamplingParams
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -25,6 +26,7 @@ class EngineOptions:
     max_waiting: int = 256  # requests queued beyond those; more are refused
     step_tokens: int = 256  # rows of a step, at most: bounds how long a stream waits for prefill
     context_length: int | None = None  # tokens, prompt and answer; None: what the model can
+    backend: Name = "auto"  # native (C++, int8), eager (torch, float32), or the first that serves
 
 
 @dataclass(frozen=True, slots=True)

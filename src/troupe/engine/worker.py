@@ -15,16 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from troupe.engine.arena import PAGE, Arena
+from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation
 from troupe.engine.kv import KVCache
 from troupe.engine.metrics import Metrics
-from troupe.engine.model import Span, StepModel
 from troupe.engine.scheduler import Limits, Scheduler, Slice
+from troupe.engine.steps import PAGE, Arena, Floats, Span, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
 
 log = logging.getLogger(__name__)
@@ -37,13 +35,21 @@ class Worker:
     """Owns the model, the arena and the cache, and one thread."""
 
     def __init__(
-        self, folder: Path, config: ModelConfig, options: EngineOptions, metrics: Metrics
+        self,
+        folder: Path,
+        config: ModelConfig,
+        context: int,
+        options: EngineOptions,
+        metrics: Metrics,
     ) -> None:
-        self._folder, self._config, self._options = folder, config, options
+        """`context`: the longest sequence, in tokens. Raises `EngineError`, `CheckpointError`."""
+        self._folder, self._context, self._options = folder, context, options
         self._metrics = metrics
-        pages = options.kv_bytes // (Arena.token_bytes(config) * PAGE)
+        self._backend = choose(options.backend, config)
+        self._token_bytes = self._backend.token_bytes(config)
+        pages = options.kv_bytes // (self._token_bytes * PAGE)
         self.cache = KVCache(1 + pages)
-        self._arena = Arena(config, 1 + pages)
+        self._arena: Arena = self._backend.arena(config, 1 + pages)
         self._scheduler: Scheduler[Generation] = Scheduler(
             Limits(options.max_sequences, options.max_waiting, options.step_tokens)
         )
@@ -52,7 +58,7 @@ class Worker:
         self._service_s = _ASSUMED_SERVICE_S
         self.state: State = "loading"
         self.why_not = "the model is being loaded"
-        metrics.kv_limit_bytes.set(pages * PAGE * Arena.token_bytes(config))
+        metrics.kv_limit_bytes.set(pages * PAGE * self._token_bytes)
         self._thread = threading.Thread(target=self._run, name="troupe-engine", daemon=True)
 
     def start(self) -> None:
@@ -132,17 +138,18 @@ class Worker:
             if self.state != "failed":
                 self._set_state("stopped", "the engine has stopped")
 
-    def _load(self) -> StepModel:
-        torch.set_num_threads(self._options.threads or os.cpu_count() or 1)
+    def _load(self) -> StepModel[Arena]:
+        threads = self._options.threads or os.cpu_count() or 1
         started = time.monotonic()
-        model = StepModel.load(self._folder)
+        model: StepModel[Arena] = self._backend.load(self._folder, self._context, threads)
         self._set_state("ready", "")
         log.info(
             "model loaded",
             extra={
                 "model_dir": str(self._folder),
                 "seconds": round(time.monotonic() - started, 3),
-                "row_order": model.row_order,
+                "backend": self._backend.name,
+                "how": model.how,
             },
         )
         return model
@@ -172,7 +179,7 @@ class Worker:
         self._metrics.queue_seconds.observe(generation.times.admitted - generation.times.submitted)
         return True
 
-    def _step(self, model: StepModel, slices: Sequence[Slice[Generation]]) -> None:
+    def _step(self, model: StepModel[Arena], slices: Sequence[Slice[Generation]]) -> None:
         started = time.monotonic()
         try:
             logits = model.step([_span(piece) for piece in slices], self._arena)
@@ -199,7 +206,7 @@ class Worker:
                 self._end(job, EngineStopped(f"a token could not be drawn: {error}"), "failed")
             row += 1
 
-    def _draw(self, job: Generation, logits_V: torch.Tensor) -> None:
+    def _draw(self, job: Generation, logits_V: Floats) -> None:
         """Draw a token whose row has been run, and deliver what it brings."""
         token = job.sampler.draw(logits_V)
         now = time.monotonic()
@@ -251,7 +258,7 @@ class Worker:
     def _count(self) -> None:
         self._metrics.running.set(len(self._scheduler.running))
         self._metrics.waiting.set(len(self._scheduler.waiting))
-        used = self.cache.used_pages * PAGE * Arena.token_bytes(self._config)
+        used = self.cache.used_pages * PAGE * self._token_bytes
         self._metrics.kv_bytes.set(used)
 
 

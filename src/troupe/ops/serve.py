@@ -74,6 +74,7 @@ def engine(settings: Settings) -> None:
                 threads=settings.engine_threads,
                 kv_bytes=settings.engine_kv_mb * 2**20,
                 max_sequences=settings.engine_max_sequences,
+                backend=settings.engine_backend,
             ),
         )
     )

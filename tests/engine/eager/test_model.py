@@ -6,20 +6,21 @@ import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from tests.engine.shapes import random_model, tiny_config
-from troupe.engine.arena import PAGE, Arena
 from troupe.engine.config import ModelConfig
+from troupe.engine.eager.arena import EagerArena
+from troupe.engine.eager.gemm import RowOrder, product
+from troupe.engine.eager.model import EagerModel
 from troupe.engine.errors import CheckpointError
-from troupe.engine.gemm import RowOrder, product
-from troupe.engine.model import Span, StepModel
+from troupe.engine.steps import PAGE, Floats, Span
 
 
-def step_model(config: ModelConfig) -> StepModel:
-    return StepModel(config, random_model(config).state_dict())
+def step_model(config: ModelConfig) -> EagerModel:
+    return EagerModel(config, random_model(config).state_dict())
 
 
 def pages_for(rng: random.Random, tokens: int, taken: set[int], limit: int) -> list[int]:
@@ -31,11 +32,11 @@ def pages_for(rng: random.Random, tokens: int, taken: set[int], limit: int) -> l
 
 
 def logits_by_chunks(
-    model: StepModel, arena: Arena, ids: list[int], pages: list[int], chunks: list[int]
-) -> Tensor:
+    model: EagerModel, arena: EagerArena, ids: list[int], pages: list[int], chunks: list[int]
+) -> Floats:
     """Run a prompt in chunks; the last row's logits."""
     start = 0
-    logits = torch.empty(0)
+    logits = np.empty((1, 0), np.float32)
     for count in chunks:
         span = Span(ids[start : start + count], start, pages, start + count == len(ids))
         logits = model.step([span], arena)
@@ -63,16 +64,16 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS)
 def test_logits_equal_the_reference(config: ModelConfig) -> None:
     reference = random_model(config)
-    model = StepModel(config, reference.state_dict())
+    model = EagerModel(config, reference.state_dict())
     rng = random.Random(1)
     for length in (1, 2, 17, 140, 250):
         ids = [rng.randrange(config.vocab_size) for _ in range(length)]
-        arena = Arena(config, 20)
+        arena = EagerArena(config, 20)
         pages = pages_for(rng, length, set(), 20)
         actual = logits_by_chunks(model, arena, ids, pages, random_chunks(rng, length))
         with torch.no_grad():
-            expected = reference(torch.tensor([ids]))[0, -1]
-        assert (actual - expected).abs().max() < 1e-4
+            expected = reference(torch.tensor([ids]))[0, -1].numpy()
+        assert np.abs(actual - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -80,7 +81,7 @@ def test_logits_do_not_depend_on_chunks_pages_or_batch_mates(config: ModelConfig
     model = step_model(config)
     rng = random.Random(2)
     for _ in range(6):
-        arena, taken = Arena(config, 80), set[int]()
+        arena, taken = EagerArena(config, 80), set[int]()
         prompts = [
             [rng.randrange(config.vocab_size) for _ in range(rng.choice([1, 9, 33, 129, 200]))]
             for _ in range(4)
@@ -90,19 +91,19 @@ def test_logits_do_not_depend_on_chunks_pages_or_batch_mates(config: ModelConfig
             pages = pages_for(rng, len(ids), taken, 80)
             alone.append(logits_by_chunks(model, arena, ids, pages, random_chunks(rng, len(ids))))
             taken.difference_update(pages)
-        together = run_together(model, Arena(config, 80), prompts, rng)
+        together = run_together(model, EagerArena(config, 80), prompts, rng)
         for one, other in zip(alone, together, strict=True):
-            assert torch.equal(one, other)
+            assert np.array_equal(one, other)
 
 
 def run_together(
-    model: StepModel, arena: Arena, prompts: list[list[int]], rng: random.Random
-) -> list[Tensor]:
+    model: EagerModel, arena: EagerArena, prompts: list[list[int]], rng: random.Random
+) -> list[Floats]:
     """All prompts interleaved at random, decodes and chunks in the same steps."""
     taken: set[int] = set()
     pages = [pages_for(rng, len(ids), taken, arena.pages) for ids in prompts]
     done = [0] * len(prompts)
-    results: dict[int, Tensor] = {}
+    results: dict[int, Floats] = {}
     while len(results) < len(prompts):
         spans, owners = [], []
         for i, ids in enumerate(prompts):
@@ -124,18 +125,19 @@ THREADS = """
 import sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from tests.engine.shapes import random_model, tiny_config
-from troupe.engine.arena import Arena
-from troupe.engine.model import Span, StepModel
+from troupe.engine.eager.arena import EagerArena
+from troupe.engine.eager.model import EagerModel
+from troupe.engine.steps import Span
 config = tiny_config(hidden_size=256, intermediate_size=512, head_dim=64, global_head_dim=128,
                      vocab_size=4096, sliding_window=100, num_hidden_layers=6,
                      layer_types=("sliding_attention", "full_attention") * 3,
                      num_kv_shared_layers=2, max_position_embeddings=1024)
-model = StepModel(config, random_model(config).state_dict())
+model = EagerModel(config, random_model(config).state_dict())
 ids = torch.randint(0, 4096, (400,), generator=torch.Generator().manual_seed(3)).tolist()
-arena, pages = Arena(config, 40), list(range(1, 27))
+arena, pages = EagerArena(config, 40), list(range(1, 27))
 for start, end in ((0, 256), (256, 399), (399, 400)):
     logits = model.step([Span(ids[start:end], start, pages, end == 400)], arena)
-sys.stdout.buffer.write(logits.numpy().tobytes())
+sys.stdout.buffer.write(logits.tobytes())
 """
 
 
@@ -159,4 +161,4 @@ def test_every_row_order_computes_the_same_product(order: RowOrder) -> None:
 def test_widths_that_would_break_the_promise_are_refused() -> None:
     config = tiny_config(intermediate_size=50)
     with pytest.raises(CheckpointError, match="intermediate_size is 50"):
-        StepModel(config, random_model(config).state_dict())
+        EagerModel(config, random_model(config).state_dict())

@@ -17,9 +17,11 @@ from enum import Enum
 import torch
 from torch import Tensor
 
+from troupe.engine.steps import MAX_ROWS
+
 TILE = 4
 BUCKETS = (4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-MAX_ROWS = BUCKETS[-1]
+assert BUCKETS[-1] == MAX_ROWS
 
 VECTORS = 32  # elements that torch's vector loops take at a time, at most (two AVX-512 registers)
 _SERIAL = 16_384  # elements that torch never splits between threads (least of its grain sizes)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from troupe.engine.arena import PAGE, SCRATCH_PAGE, Arena
-from troupe.engine.gemm import elementwise
+from troupe.engine.eager.arena import EagerArena
+from troupe.engine.eager.gemm import elementwise
+from troupe.engine.steps import PAGE, SCRATCH_PAGE
 
 BLOCK = 128  # key positions
 PAGES_PER_BLOCK = BLOCK // PAGE
@@ -65,7 +66,7 @@ def view(positions: Sequence[int], tables: Sequence[Sequence[int]], window: int 
     return View(pages_RNP.transpose(0, 1).contiguous(), hidden[:, :, None], one_sequence)
 
 
-def gather(arena: Arena, layer: int, view: View) -> Tensor:
+def gather(arena: EagerArena, layer: int, view: View) -> Tensor:
     """Keys and values of the view's blocks: `(N * R or N, BLOCK, G, 2, K)`."""
     gathered = arena.gather(layer, view.pages)
     return gathered.view(-1, BLOCK, *gathered.shape[1:])

@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from troupe.engine.config import LayerType, ModelConfig
-
-PAGE = 16  # tokens
-SCRATCH_PAGE = 0  # padding rows write here, and tables are filled up with it; no sequence owns it
+from troupe.engine.steps import PAGE
 
 
-class Arena:
+class EagerArena:
     """Float32 keys and values of `pages` pages. Memory is taken from the system as it is touched,
     so an unused budget costs nothing."""
 

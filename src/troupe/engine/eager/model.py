@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from troupe.engine.arena import PAGE, SCRATCH_PAGE, Arena
-from troupe.engine.attention import View, attend, gather, view
 from troupe.engine.config import SLIDING, LayerType, ModelConfig
-from troupe.engine.errors import CheckpointError
-from troupe.engine.gemm import (
+from troupe.engine.eager.arena import EagerArena
+from troupe.engine.eager.attention import View, attend, gather, view
+from troupe.engine.eager.gemm import (
     BUCKETS,
     VECTORS,
     choose_order,
@@ -30,22 +29,10 @@ from troupe.engine.gemm import (
     padded_rows,
     product,
 )
+from troupe.engine.errors import CheckpointError
 from troupe.engine.ref import rope_table
+from troupe.engine.steps import PAGE, SCRATCH_PAGE, Floats, Span
 from troupe.engine.weights import Weights
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Successive tokens of one sequence to run now: one for a decode, many for a prefill chunk.
-
-    `pages` covers the sequence from position 0 to the span's end, and holds keys and values of all
-    positions before `start`.
-    """
-
-    tokens: Sequence[int]
-    start: int
-    pages: Sequence[int]
-    wants_logits: bool  # of its last token
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +59,7 @@ class _Group:
     views: dict[LayerType, View]
 
 
-class StepModel:
+class EagerModel:
     """A checkpoint ready to run on a CPU, float32. Not thread-safe: one worker calls it."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
@@ -91,20 +78,20 @@ class StepModel:
         }
 
     @classmethod
-    def load(cls, folder: Path) -> StepModel:
+    def load(cls, folder: Path) -> EagerModel:
         """Read a Hugging Face folder. Raises `CheckpointError`."""
         config = ModelConfig.load(folder)
         weights = Weights(folder)
         weights.check(config)
-        return cls(config, weights)
+        return cls(config, {name: torch.from_numpy(weights[name]) for name in weights})
 
     @property
-    def row_order(self) -> str:
+    def how(self) -> str:
         """How rows go through the matrix products on this machine, for the log."""
-        return self._order.value
+        return f"float32 in torch, {self._order.value}"
 
     @torch.inference_mode()
-    def step(self, spans: Sequence[Span], arena: Arena) -> Tensor:
+    def step(self, spans: Sequence[Span], arena: EagerArena) -> Floats:
         """Run all spans (`MAX_ROWS` tokens at most), storing their keys and values in `arena`.
 
         Returns float32 logits `(spans that want them, vocabulary)`, in the order of `spans`.
@@ -129,10 +116,11 @@ class StepModel:
             ends[i] = row - 1
         wanted = [i for i, span in enumerate(spans) if span.wants_logits]
         if not wanted:
-            return torch.empty(0, config.vocab_size)
-        return self._finish([spans[i] for i in wanted], x_MD[[ends[i] for i in wanted]], arena)
+            return torch.empty(0, config.vocab_size).numpy()
+        last = x_MD[[ends[i] for i in wanted]]
+        return self._finish([spans[i] for i in wanted], last, arena).numpy()
 
-    def _finish(self, spans: Sequence[Span], x_RD: Tensor, arena: Arena) -> Tensor:
+    def _finish(self, spans: Sequence[Span], x_RD: Tensor, arena: EagerArena) -> Tensor:
         """The shared layers and the head, for the last row of each span."""
         config, rows = self.config, len(spans)
         pad = padded_rows(rows) - rows
@@ -157,7 +145,7 @@ class StepModel:
         x_MD: Tensor,
         ropes: dict[LayerType, tuple[Tensor, Tensor]],
         groups: Sequence[_Group],
-        arena: Arena,
+        arena: EagerArena,
         slots: Tensor | None,
         gathered: dict[int, Tensor],
     ) -> Tensor:

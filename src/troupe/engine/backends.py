@@ -1,0 +1,61 @@
+"""Which backend computes a model's steps on this machine.
+
+Torch is imported only where it computes: serving with the C++ operator needs none.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+from troupe.engine.config import ModelConfig
+from troupe.engine.errors import CheckpointError, EngineError
+from troupe.engine.steps import AnyBackend, Backend
+
+log = logging.getLogger(__name__)
+
+Name = Literal["auto", "native", "eager"]
+
+
+def choose(name: Name, config: ModelConfig) -> AnyBackend:
+    """The backend of this name; `auto` takes the C++ operator where it has been built and serves
+    the model's shape. Raises `EngineError` if it cannot be had, `CheckpointError` if it does not
+    serve the shape."""
+    if name == "eager":
+        return _eager()
+    if name == "native":
+        return _native(config)
+    try:
+        return _native(config)
+    except (EngineError, CheckpointError) as error:
+        log.warning("steps go through torch", extra={"why": str(error)})
+        return _eager()
+
+
+def _native(config: ModelConfig) -> AnyBackend:
+    from troupe.engine.native import library
+    from troupe.engine.native.arena import NativeArena, token_bytes
+    from troupe.engine.native.model import NativeModel, check
+
+    library.load()
+    check(config)
+    return Backend("native", token_bytes, NativeArena, NativeModel.load)
+
+
+def _eager() -> AnyBackend:
+    try:
+        import torch
+    except ImportError as error:
+        raise EngineError(
+            "the engine has neither its CPU operator nor torch: install Troupe again with a C++ "
+            "compiler at hand, or install its extra `torch`"
+        ) from error
+    from troupe.engine.eager.arena import EagerArena
+    from troupe.engine.eager.model import EagerModel
+
+    def load(folder: Path, _context: int, threads: int) -> EagerModel:
+        torch.set_num_threads(threads)
+        return EagerModel.load(folder)
+
+    return Backend("eager", EagerArena.token_bytes, EagerArena, load)

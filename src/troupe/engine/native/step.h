@@ -1,0 +1,74 @@
+// What Python hands over (by ctypes; `library.py` mirrors it) and calls. All memory is Python's and
+// outlives the model.
+
+#pragma once
+
+#include <cstdint>
+
+#include "kernels.h"
+
+extern "C" {
+
+struct TroupeLayer {
+  troupe::Matrix qkv;  // queries, then keys and values where the layer makes its own
+  troupe::Matrix out;
+  troupe::Matrix gate_up;
+  troupe::Matrix down;
+  const float* query_norm;
+  const float* key_norm;
+  const float* before_attention;
+  const float* after_attention;
+  const float* before_mlp;
+  const float* after_mlp;
+  const float* cos;  // of each position, dim / 2 of them
+  const float* sin;
+  int64_t cache_stride;  // bytes of a page's keys and values for one head
+  int32_t cache;         // the layer whose keys and values this one reads
+  int32_t makes_kv;
+  int32_t dim;
+  int32_t window;
+  int32_t inner;
+  float scalar;
+};
+
+struct TroupeModel {
+  const TroupeLayer* layers;
+  const uint16_t* embedding;  // bfloat16, vocabulary x hidden
+  troupe::Matrix head;
+  const float* norm;
+  int32_t layer_count;
+  int32_t first_shared;
+  int32_t hidden;
+  int32_t heads;
+  int32_t kv_heads;
+  int32_t context;
+  int32_t max_rows;
+  int32_t threads;
+  float embedding_scale;
+  float eps;
+  float softcap;  // 0: none
+};
+
+struct TroupeBatch {
+  const int32_t* tokens;
+  const int32_t* positions;
+  const int32_t* table;   // of each row: where its sequence's pages begin in `pages`
+  const int32_t* pages;
+  const int32_t* wanted;  // rows whose logits are wanted, ascending
+  int32_t rows;
+  int32_t wanted_count;
+  float* logits;         // wanted x vocabulary
+  uint8_t* const* caches;  // of each layer that makes keys and values
+};
+
+// A model ready to run, or null where memory is short.
+void* troupe_model_new(const TroupeModel* model);
+void troupe_model_free(void* model);
+// Run all rows: rows of one sequence in the order of their positions.
+void troupe_step(void* model, const TroupeBatch* batch);
+// The instruction set in use; `troupe_use` chooses another (0 where the machine lacks it).
+const char* troupe_instruction_set(void);
+int troupe_use(const char* name);
+// The kernels' one product, for measuring: rows x matrix.
+void troupe_product(const troupe::Matrix* matrix, const float* x, int32_t rows, float* out);
+}
