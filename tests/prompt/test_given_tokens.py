@@ -33,7 +33,7 @@ def test_they_stand_in_the_place_of_the_contents():
 
 def test_one_that_the_vocabulary_lacks_is_named():
     unknown = Template.parse("- name: a\n  tokens: ['<no>']")
-    with pytest.raises(TokenizerError, match="'<no>', which the template names"):
+    with pytest.raises(TokenizerError, match="'<no>', which the part 'a' of the template"):
         compile_prompt(unknown, {}, [], TOKENIZER, ChatFormat.TOKENS, 1000)
 
 

@@ -256,8 +256,8 @@ def test_numbers_cannot_grow_without_end():
     ],
 )
 def test_data_that_has_no_text_is_named(value, key):
-    with pytest.raises(DataError, match=key):
-        Template.parse("- name: a\n  content: b").render(value)
+    with pytest.raises(DataError, match=f"card.yaml: template data '{key}"):
+        Template.parse("- name: a\n  content: b", "card.yaml").render(value)
 
 
 def test_a_message_with_half_a_surrogate_pair_is_refused():

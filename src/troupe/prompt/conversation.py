@@ -170,12 +170,12 @@ class Conversation:
     def _both(self, data: Mapping[str, Any], held: Mapping[str, Any]) -> tuple[_Around, _Around]:
         """What stands around the history with the data that is held, and with all data new."""
         if self._around is None or not same(self._around.data, data):
-            self._around = self._render(plain(data))
+            self._around = self._render(plain(data, self.template.name))
         new = self._around
         waiting = {name: held[name] for name in self._rule.waits if name in held}
         if same({**new.data, **waiting}, new.data):
             return new, new
-        mixed = plain({**new.data, **waiting})
+        mixed = plain({**new.data, **waiting}, self.template.name)
         if self._held is None or not same(self._held.data, mixed):
             self._held = _Around(mixed, self._render(mixed).head, ())
         return _Around(mixed, self._held.head, new.tail), new

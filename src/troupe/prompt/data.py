@@ -13,12 +13,15 @@ MAX_CHARS = 4_000_000
 MAX_INT = 2**53  # what every reader of JSON can hold
 
 
-def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+def plain(data: Mapping[str, Any], template: str = "") -> dict[str, Any]:
     """A copy of `data` made of strings, numbers, booleans, None, lists and dicts alone.
 
-    Raises `DataError` naming the key at fault.
+    Raises `DataError` naming the template that it is for and the key at fault.
     """
-    copy = _Copy().value(data, "", 0)
+    try:
+        copy = _Copy().value(data, "", 0)
+    except DataError as error:
+        raise DataError(error.why, error.key, template) from error.__cause__
     assert isinstance(copy, dict)
     return copy
 
@@ -59,14 +62,15 @@ class _Copy:
         return str(text)
 
 
-def check_text(text: str, key: str) -> None:
+def check_text(text: str, key: str, template: str = "") -> None:
     """Raises `DataError` if `text` holds half of a surrogate pair: that has no bytes."""
     if text.isascii():
         return
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"half of a surrogate pair at {error.start} is no text", key) from error
+        why = f"half of a surrogate pair at {error.start} is no text"
+        raise DataError(why, key, template) from error
 
 
 def same(kept: Any, given: Any) -> bool:

@@ -26,9 +26,12 @@ class LimitExceeded(TemplateError):
 class DataError(PromptError):
     """A value for a template is missing, of a kind that has no text, or no Unicode text."""
 
-    def __init__(self, why: str, key: str) -> None:
+    def __init__(self, why: str, key: str, template: str = "") -> None:
+        self.why = why
         self.key = key
-        super().__init__(f"template data {key!r}: {why}")
+        self.template = template
+        where = f"{template}: " if template else ""
+        super().__init__(f"{where}template data {key!r}: {why}")
 
 
 class PromptTooLong(PromptError):

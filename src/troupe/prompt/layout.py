@@ -80,7 +80,7 @@ class Framer:
         """Role, sections each tokenized by itself, end. Raises `TokenizerError` for a token that
         the template names and the tokenizer lacks, `FormatError` for what is no text."""
         pieces = tuple(
-            section.content if section.tokens is None else self._given(section.tokens)
+            section.content if section.tokens is None else self._given(section.tokens, part.name)
             for section in part.sections
         )
         ids: tuple[int, ...] = () if self.joined else self._roles[part.role]
@@ -103,7 +103,7 @@ class Framer:
     def _special(self, name: str) -> tuple[int, ...]:
         return (self.tokenizer.special(name),) if name else ()
 
-    def _given(self, tokens: Sequence[int | str]) -> tuple[int, ...]:
+    def _given(self, tokens: Sequence[int | str], part: str) -> tuple[int, ...]:
         """Ids of the tokens that a template names. Raises `TokenizerError`."""
         if self.chat_format is ChatFormat.MESSAGES:
             return (0,) * len(tokens)
@@ -111,5 +111,6 @@ class Framer:
             return tuple(self.tokenizer.special(t) if isinstance(t, str) else t for t in tokens)
         except KeyError as error:
             raise TokenizerError(
-                f"the tokenizer has no special token {error.args[0]!r}, which the template names"
+                f"the tokenizer has no special token {error.args[0]!r}, which the part "
+                f"{part!r} of the template names"
             ) from error

@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.compiler import generate
 
 from troupe.prompt.data import check_text, plain
 from troupe.prompt.direct import straight
@@ -85,6 +86,8 @@ class Template:
                 None if found.message is None else _stretch(found.message),
                 _stretch(found.tail),
             )
+        except jinja2.TemplateSyntaxError as error:  # found by Jinja's compiler, not its parser
+            raise sources.error(error.message or "a syntax error", error.lineno) from error
         except (RecursionError, SyntaxError, MemoryError) as error:  # Python's own limits
             raise TemplateError("statements are nested too deeply", name) from error
         return cls(name, sources, limits, stretches, found.target)
@@ -99,7 +102,7 @@ class Template:
 
     def head(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
         """The parts before the history. Raises `TemplateError` and `DataError`."""
-        return self._parts(self._head, plain(data))
+        return self._parts(self._head, plain(data, self.name))
 
     def message(self, message: ChatMessage) -> tuple[Part, ...]:
         """The parts that one message of the history comes to."""
@@ -107,7 +110,7 @@ class Template:
             return ()
         fields = {key: getattr(message, key) for key in ("id", "role", "name", "text")}
         for key, value in fields.items():
-            check_text(value, f"{HISTORY}.{key}")
+            check_text(value, f"{HISTORY}.{key}", self.name)
         parts = None if self._direct is None else self._direct.parts(message)
         if parts is None:
             parts = self._parts(self._message, {self._message_name: fields})
@@ -117,7 +120,7 @@ class Template:
 
     def tail(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
         """The parts after the history."""
-        return self._parts(self._tail, plain(data))
+        return self._parts(self._tail, plain(data, self.name))
 
     def render(
         self, data: Mapping[str, Any], history: Iterable[ChatMessage] = ()
@@ -178,8 +181,13 @@ def _stretch(body: Sequence[nodes.Node]) -> _Stretch:
 
 
 def _compiled(tree: nodes.Template) -> jinja2.Template:
+    # Not by the environment's own method: for an error it would write out as many line breaks as
+    # its line's number says, and lines are numbered over all files.
     tree.set_environment(_ENV)
-    return _ENV.from_string(tree)
+    source = generate(tree, _ENV, None, None, optimized=False)
+    assert source is not None
+    code = compile(source, "<template>", "exec")
+    return jinja2.Template.from_code(_ENV, code, _ENV.make_globals(None))
 
 
 def _line(code: jinja2.Template, trace: TracebackType | None) -> int:
