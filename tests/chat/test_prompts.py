@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from uuid import UUID, uuid4
 
 import pytest
 from openai import AsyncOpenAI
@@ -11,6 +12,7 @@ from openai import AsyncOpenAI
 from tests.support.chat_client import ChatClient, Socket
 from tests.support.chat_server import ChatServer, fresh_server
 from tests.support.scripted import MODEL, Letters, ScriptedModels, readable
+from troupe.chat.store.types import Member
 from troupe.gateway.types import ModelInfo, Sampling
 from troupe.prompt import ChatFormat
 
@@ -168,3 +170,41 @@ async def test_the_openai_api_uses_the_models_own_format(server: ChatServer) -> 
         )
         assert prompt(server).startswith("<bos><|system|>You are Mira.")
         assert prompt(server).endswith("<|user|>Ada\nHi<|end|><|char|>Mira\n")
+
+
+async def joined(server: ChatServer, chat: str, slug: str) -> str:
+    """Another character in a chat; gives its speaker's name."""
+    character = server.rows.character(slug)
+    version = await server.service.chats.catalog.current(slug, None)
+    assert version is not None
+    speaker = f"char:{character}"
+    member = Member(speaker=speaker, name=version.name, version_id=version.version_id)
+    await server.service.chats.store.set_member(UUID(chat), member)
+    server.service.chats.warm.drop_all()
+    return speaker
+
+
+async def test_several_characters_are_a_group(server: ChatServer) -> None:
+    ada = server.user("Ada")
+    chat = (await ada.new_chat())["id"]
+    async with await ada.socket() as socket:
+        await ada.say(socket, chat, "Hello!")
+        assert "The people here" not in prompt(server)
+        bo = await joined(server, chat, "bo")
+        mira = next(m.speaker for m in (await server.service.chats.store.chat(UUID(chat))).members
+                    if m.name == "Mira")  # fmt: skip
+        said = {"chat": chat, "branch": 0}
+        for number, speaker in enumerate((bo, mira)):
+            await socket.send("send", id=str(number), client_id=uuid4().hex, text=f"You {number}?",
+                              speak=speaker, **said)  # fmt: skip
+            assert (await socket.until("done"))["state"] == "complete"
+    first, second = prompt(server, -2), prompt(server, -1)
+    card = first.split("<|end|>")[0]
+    assert card.count("You are ") == 3
+    assert "Bo lives on Grey Point." in card
+    assert "Mira lives on Grey Point." in card
+    assert card.endswith("You are talking with Ada.\nThe people here: Mira and Bo.")
+    assert first.endswith("<|user|>Ada\nYou 0?<|end|><|char|>Bo\n")
+    assert second.endswith("<|char|>Bo\nAn answer.<|end|><|user|>Ada\nYou 1?<|end|><|char|>Mira\n")
+    # Whoever speaks, what went before is what it was.
+    assert second.startswith(first.removesuffix("<|char|>Bo\n"))

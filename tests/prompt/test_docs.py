@@ -17,7 +17,7 @@ GUIDE = (GUIDES / "prompt.md").read_text("utf-8")
 
 def test_the_examples_run():
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/prompt.md", "exec"), names)

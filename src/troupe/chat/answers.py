@@ -17,11 +17,11 @@ from troupe.prompt import CompiledPrompt
 from troupe.telemetry import logs, request_id
 
 from .auth import Viewer
-from .catalog import Catalog
+from .catalog import Catalog, CharacterVersion
 from .errors import ModelUnavailable, NotFound
 from .generation import Generation
 from .generations import Generations, Slot
-from .prompting import Cast, History, answer_room, character_template
+from .prompting import Cast, History, answer_room
 from .store.base import ChatStore
 from .store.errors import StoreError
 from .store.types import Chat, LiveGeneration, Member, Message, MessageKey, State
@@ -96,8 +96,16 @@ class Answers:
             persona = await self.catalog.persona(me.persona_id, viewer.user_id)
         model = await self.model(chat.meta.get("model"))
         sampling = Sampling(**(chat.meta.get("sampling") or {}))
-        cast = Cast(version, me.name, persona)
-        return Asked(chat, viewer, answerer, cast, model, sampling, character_template().name)
+        cast = Cast(version, me.name, persona, company=await self._company(chat))
+        return Asked(chat, viewer, answerer, cast, model, sampling, cast.template.name)
+
+    async def _company(self, chat: Chat) -> tuple[CharacterVersion, ...]:
+        """The characters of a chat that are still there, in the order that it lists them."""
+        wanted = [one.version_id for one in chat.members if one.version_id is not None]
+        if len(wanted) < 2:
+            return ()
+        found = [await self.catalog.version(version_id) for version_id in wanted]
+        return tuple(version for version in found if version is not None)
 
     async def model(self, model_id: str | None) -> ModelInfo:
         """The chosen model, or the default one. Raises `ModelUnavailable`."""
@@ -154,8 +162,9 @@ class Answers:
         limit = asked.model.context_length - answer_room(asked.model, asked.sampling.max_tokens)
         anchor = _anchor(asked)
         while True:
-            if path.history is None or not path.history.fits(asked.model, names):
-                path.history = History(asked.model, names, character_template())
+            template = asked.cast.template
+            if path.history is None or not path.history.fits(asked.model, names, template):
+                path.history = History(asked.model, names, template)
             path.history.extend(path.turns)
             if path.whole or path.history.reaches(anchor, limit):
                 return path.history.conversation.compile(asked.cast.data(partial), limit, anchor)

@@ -25,25 +25,28 @@ from .store.types import State, Turn
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who speaks: the character that answers and the person it talks with. `instructions` is what
-    an API's caller adds to the definition."""
+    """Who speaks: the character that answers and the person it talks with. `company` are all the
+    characters of a chat that has several. `instructions` is what an API's caller adds to the
+    definition."""
 
     version: CharacterVersion
     user_name: str
     persona: Persona | None
     instructions: str = ""
+    company: tuple[CharacterVersion, ...] = ()
+
+    @property
+    def template(self) -> Template:
+        """The platform's template for so many characters."""
+        return platform_template("group") if len(self.company) > 1 else character_template()
 
     def data(self, partial: str) -> dict[str, Any]:
         """What the template is given."""
-        version = self.version
+        who: dict[str, Any] = {"character": _card(self.version)}
+        if len(self.company) > 1:
+            who = {"characters": list(map(_card, self.company)), "speaker": self.version.name}
         return {
-            "character": {
-                "name": version.name,
-                "tagline": version.tagline,
-                "description": version.description,
-                "definition": version.definition,
-                "example_dialogues": version.example_dialogues,
-            },
+            **who,
             "user": {
                 "name": self.user_name,
                 "description": self.persona.description if self.persona else "",
@@ -51,6 +54,16 @@ class Cast:
             "instructions": self.instructions,
             "partial": partial,
         }
+
+
+def _card(version: CharacterVersion) -> dict[str, str]:
+    return {
+        "name": version.name,
+        "tagline": version.tagline,
+        "description": version.description,
+        "definition": version.definition,
+        "example_dialogues": version.example_dialogues,
+    }
 
 
 class History:
@@ -63,15 +76,16 @@ class History:
         self._names = dict(names)
         self._turns = 0
 
-    def fits(self, model: ModelInfo, names: Mapping[str, str]) -> bool:
+    def fits(self, model: ModelInfo, names: Mapping[str, str], template: Template) -> bool:
         """Whether this is a history for that model and its very tokenizer, which changes when a
-        model is served anew under its old name, and nobody was renamed."""
+        model is served anew under its old name, for that template, and nobody was renamed."""
         mine = self._model
         return (
             mine.id == model.id
             and mine.tokenizer is model.tokenizer
             and mine.chat_format is model.chat_format
             and self._names == names
+            and self.conversation.template is template
         )
 
     def reaches(self, anchor: str | None, limit: int) -> bool:

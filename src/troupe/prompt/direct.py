@@ -20,7 +20,7 @@ from troupe.prompt.types import ChatMessage, Part, Section
 from troupe.prompt.yaml_parts import BadParts, read_parts
 
 _MARK = re.compile(f"{MARK}([0-9]+){MARK_END}")
-_FIELDS = {field.name for field in fields(ChatMessage)}
+_FIELDS = {field.name for field in fields(ChatMessage)} - {"attachments"}
 _ESCAPE = "escape_special_characters"  # there is nothing to escape
 _ROLES = ("user", "char", "assistant")
 _Field = Callable[[ChatMessage], str]

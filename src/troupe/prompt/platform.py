@@ -1,10 +1,10 @@
-"""The platform's own templates, which lie beside this file. The one place that reads a file."""
+"""The platform's own templates, which lie beside this file."""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 
+from troupe.prompt import loaders
 from troupe.prompt.template import Template
 
 NAMES = ("character", "group")
@@ -16,5 +16,5 @@ def platform_template(name: str) -> Template:
     """The template of that name. Raises `KeyError`."""
     if name not in NAMES:
         raise KeyError(name)
-    text = files("troupe.prompt").joinpath("templates", f"{name}.yaml").read_text("utf-8")
-    return Template.parse(text, name)
+    files = loaders.package("troupe.prompt", PACKAGE_FOLDER)
+    return Template.load(name, lambda path: files(f"{name}.yaml" if path == name else path))
