@@ -194,6 +194,6 @@ def test_a_folder_gives_its_files_and_nothing_outside(tmp_path):
 def test_a_package_gives_its_files():
     load = loaders.package("troupe.prompt", "templates")
     template = Template.load("character.yaml", load)
-    assert template.digest == Template.parse(load("character.yaml") or "").digest
+    assert template.digest == Template.parse(load("character.yaml") or "", loader=load).digest
     assert load("../types.py") is None
     assert load("no.yaml") is None

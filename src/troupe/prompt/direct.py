@@ -95,9 +95,11 @@ def straight(body: Iterable[nodes.Node], name: str, limits: Limits) -> Direct | 
     for role in _ROLES:
         run = Run("", limits, values=_known(got, role))
         try:
-            found = read_parts(text, run, frozenset({name}))
+            found = read_parts(text, run, None)
         except BadParts:
             continue
+        if any(MARK in section.name for part in found for section in part.sections):
+            return None
         shapes[role] = [_shape(part) for part in found]
     # What is counted is the template's text, each value, and each value where it is put.
     fixed = len(text) + sum(len(one.text) for one in got if isinstance(one, _Constant))

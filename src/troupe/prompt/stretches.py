@@ -41,7 +41,7 @@ def split(tree: nodes.Template, error: _Error) -> Stretches:
     assert isinstance(loop, nodes.For)
     head, tail = body[: loops[0]], body[loops[0] + 1 :]
     _refuse_history([*head, *tail, *loop.body], error)
-    kept = [node for node in head if _names_set(node)]
+    kept = [kept for node in head for kept in _sets_of(node)]
     _refuse_changing(head, [loop, *tail], error)
     assert isinstance(loop.target, nodes.Name | nodes.Tuple)
     message = _message_nodes(kept, loop, error)
@@ -136,7 +136,8 @@ def _message_nodes(
     tree = nodes.Template(chosen)
     assert loop.environment is not None
     tree.set_environment(loop.environment)
-    free = meta.find_undeclared_variables(tree) - {loop.target.name, *FUNCTIONS}
+    known = {loop.target.name, *FUNCTIONS}.union(*map(_names_set, chosen[: -len(loop.body)]))
+    free = meta.find_undeclared_variables(tree) - known
     if free:
         raise error(
             f"the loop over {HISTORY} may use its message only, not {', '.join(sorted(free))}: "
@@ -146,8 +147,25 @@ def _message_nodes(
     return chosen
 
 
+def _sets_of(node: nodes.Node) -> list[nodes.Node]:
+    """Of a statement at the top level, what gives names to what comes after it, and no text."""
+    if not _names_set(node):
+        return []
+    return [_without_text(node)] if isinstance(node, nodes.If) else [node]
+
+
+def _without_text(node: nodes.If) -> nodes.If:
+    body, else_ = (
+        [kept for one in branch for kept in _sets_of(one)] for branch in (node.body, node.else_)
+    )
+    elif_ = [_without_text(one) for one in node.elif_]  # also those that set nothing
+    return nodes.If(node.test, body, elif_, else_, lineno=node.lineno)
+
+
 def _names_set(node: nodes.Node) -> set[str]:
     """Names that a statement at the top level gives to what comes after it."""
+    if isinstance(node, nodes.If):
+        return {name for one in [*node.body, *node.elif_, *node.else_] for name in _names_set(one)}
     if isinstance(node, nodes.Macro):
         return {node.name}
     if isinstance(node, nodes.Assign | nodes.AssignBlock):

@@ -133,7 +133,7 @@ class Template:
         run = Run(self.name, self._limits)
         text = "".join(self._run(stretch.code, run, data))
         try:
-            return read_parts(text, run, frozenset(data))
+            return read_parts(text, run, None if stretch is self._message else frozenset(data))
         except BadParts as error:
             line = self._source_line(stretch, data, error.line)
             name, line, _ = self._sources.where(line)

@@ -15,7 +15,7 @@ from typing import Any
 
 from troupe.prompt.errors import LimitExceeded
 from troupe.prompt.run import MARK, Pieces, Run, pieces
-from troupe.prompt.types import Part, Section
+from troupe.prompt.types import SPEAKER, Part, Section
 from troupe.prompt.yaml_events import BadParts as BadParts
 from troupe.prompt.yaml_events import Fields, Scalar, listed
 
@@ -60,13 +60,14 @@ class _Shape:
     name: _Text
     role: str | _Text
     priority: int | _Text
-    sections: tuple[tuple[str, _Text, Tokens | None], ...]
+    sections: tuple[tuple[str | _Text, _Text, Tokens | None], ...]
     expected: tuple[str, ...]
 
 
-def read_parts(text: str, run: Run, known: frozenset[str]) -> tuple[Part, ...]:
+def read_parts(text: str, run: Run, known: frozenset[str] | None) -> tuple[Part, ...]:
     """The parts that `text` lists, with the values of `run` in the places of their marks. `known`
-    are the names of the data, for `expected_template_data_keys`. Raises `BadParts`."""
+    are the names of the data, for `expected_template_data_keys`; None for a message of the history.
+    Raises `BadParts`."""
     try:
         shapes = _kept_shapes(text) if len(text) <= _KEPT_CHARS else _shapes(text)
     except BadParts as error:
@@ -77,9 +78,14 @@ def read_parts(text: str, run: Run, known: frozenset[str]) -> tuple[Part, ...]:
     return tuple([_part(shape, run, known) for shape in shapes])
 
 
-def _part(shape: _Shape, run: Run, known: frozenset[str]) -> Part:
+def _part(shape: _Shape, run: Run, known: frozenset[str] | None) -> Part:
     name = shape.name.bound(run)
     for key in shape.expected:
+        if known is None:
+            why = (
+                "expected_template_data_keys stand with parts outside of the loop over the history"
+            )
+            raise BadParts(why, shape.line, name)
         if key not in known:
             raise BadParts(f"the data lacks {key!r}", shape.line, name)
     role, priority = shape.role, shape.priority
@@ -87,8 +93,23 @@ def _part(shape: _Shape, run: Run, known: frozenset[str]) -> Part:
         role = _role(role.bound(run, name), ROLES[1:], role.line, name)
     if isinstance(priority, _Text):
         priority = _priority(priority.bound(run, name), priority.line, name)
-    sections = [Section(label, text.bound(run, name), ids) for label, text, ids in shape.sections]
+    sections = [
+        Section(
+            label if isinstance(label, str) else _label(label, run, name),
+            text.bound(run, name),
+            ids,
+        )
+        for label, text, ids in shape.sections
+    ]
     return Part(name, role, tuple(sections), priority)
+
+
+def _label(text: _Text, run: Run, part: str) -> str:
+    """A section's name from a value, which cannot make it the one that says who speaks."""
+    label = text.bound(run, part)
+    if label == SPEAKER:
+        raise BadParts(f"no value can name a section {SPEAKER!r}", text.line, part)
+    return label
 
 
 def _named(name: str | None, run: Run) -> str | None:
@@ -193,7 +214,9 @@ def _sections(found: Any, part: str, line: int) -> list[Fields]:
     return found
 
 
-def _stripped(sections: Sequence[Fields], part: str) -> Iterator[tuple[str, _Text, Tokens | None]]:
+def _stripped(
+    sections: Sequence[Fields], part: str
+) -> Iterator[tuple[str | _Text, _Text, Tokens | None]]:
     """Name, text and tokens of sections: without white space of the template's own at the ends of
     the part, and at the ends of a section's lines; `<|space|>` is a space that stays."""
     for number, section in enumerate(sections):
@@ -203,7 +226,8 @@ def _stripped(sections: Sequence[Fields], part: str) -> Iterator[tuple[str, _Tex
         text = item.text.strip(" \t")
         text = text.lstrip() if number == 0 else text
         text = text.rstrip() if number == len(sections) - 1 else text
-        label = section.items["name"].text
+        named = section.items["name"]
+        label = _text(named) if MARK in named.text else named.text
         yield label, _text(item, text.replace(SPACE, " ")), _tokens(section, part)
 
 
