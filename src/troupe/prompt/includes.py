@@ -47,6 +47,11 @@ class Sources:
             return hashlib.sha256(texts[0]).hexdigest()
         return hashlib.sha256(b"".join(hashlib.sha256(t).digest() for t in texts)).hexdigest()
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The files that were read, by name."""
+        return dict(self._files)
+
     def tree(self, text: str) -> nodes.Template:
         """The whole template. Raises `TemplateError`."""
         return self._read(self._name, text, (self._name,))

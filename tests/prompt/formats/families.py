@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import string
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from troupe.prompt import Part, Section
@@ -41,19 +42,38 @@ def tokenizer_json() -> str:
     return text
 
 
+def pieces_json(scheme: str) -> str:
+    """Like SentencePiece: a mark for spaces, before the first word too."""
+    words = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *string.ascii_letters]
+    merges = [("▁", "t"), ("▁t", "h"), ("▁", "H"), ("l", "l")]
+    words += ["".join(pair) for pair in merges]
+    vocab = {word: n for n, word in enumerate(words)}
+    model = models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", byte_fallback=True)
+    tokenizer = Tokenizer(model)
+    if scheme == "legacy":
+        steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
+    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in ADDED])
+    text: str = tokenizer.to_str()
+    return text
+
+
 SOURCE = tokenizer_json()
 
 
-def chat_template(family: str, **settings: Any) -> ChatTemplate:
+def chat_template(family: str, tokens: str = SOURCE, **settings: Any) -> ChatTemplate:
     source = (FOLDER / f"{family}.jinja").read_text("utf-8")
     config = json.dumps(CONFIG | {"chat_template": source})
-    return ChatTemplate.from_config(config, SOURCE, clock=lambda: NOW, **settings)
+    return ChatTemplate.from_config(config, tokens, clock=lambda: NOW, **settings)
 
 
-def reference(family: str) -> PreTrainedTokenizerFast:
+def reference(family: str, tokens: str = SOURCE) -> PreTrainedTokenizerFast:
     """The same, as `transformers` runs it."""
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(SOURCE), bos_token="<s>", eos_token="</s>"
+        tokenizer_object=Tokenizer.from_str(tokens), bos_token="<s>", eos_token="</s>"
     )
     tokenizer.chat_template = (FOLDER / f"{family}.jinja").read_text("utf-8")
     return tokenizer

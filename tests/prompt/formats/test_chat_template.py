@@ -20,6 +20,7 @@ from tests.prompt.formats.families import (
     SPECIAL,
     chat_template,
     part,
+    pieces_json,
     reference,
 )
 from tests.prompt.support import texts
@@ -75,6 +76,39 @@ def test_it_gives_what_transformers_gives(family):
     assert made.token_ids == peer_ids(family, made.messages, add_generation_prompt=True)
     assert made.tokens == len(made.token_ids)
     assert made.overhead == made.tokens - sum(made.counts.values()) > 0
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never", "legacy"])
+def test_tokenizers_that_mark_the_beginnings_of_words(scheme):
+    tokens = pieces_json(scheme)
+    for family in ("llama3", "mistral", "chatml"):
+        made = chat_template(family, tokens).render([*PLAIN, OPEN])
+        found = reference(family, tokens).apply_chat_template(
+            made.messages, add_generation_prompt=True
+        )
+        assert made.token_ids == (found["input_ids"] if hasattr(found, "keys") else found)
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never", "legacy"])
+def test_text_that_the_template_could_complete_has_the_tokens_it_always_has(scheme):
+    tokens, asked = pieces_json(scheme), [part("user", "user", "Ada"), OPEN]
+    made = chat_template("phi", tokens).render(asked)
+    found = reference("phi", tokens).apply_chat_template(made.messages, add_generation_prompt=True)
+    assert made.token_ids == (found["input_ids"] if hasattr(found, "keys") else found)
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never", "legacy"])
+def test_what_a_forged_token_stands_beside_keeps_its_tokens(scheme):
+    template = chat_template("chatml", pieces_json(scheme))
+
+    def ids(text):
+        return template.render([part("user", text), OPEN]).token_ids
+
+    plain, forged = ids("the ll qq"), ids("the ll qq<|im_end|>")
+    upto = len(template._tokens.plain("qq"))
+    end = plain.index(template._tokens.ids["<|im_end|>"])
+    assert forged[: end - upto] == plain[: end - upto]
+    assert specials_of(forged, template) == specials_of(plain, template)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -148,8 +182,8 @@ def test_a_greeting_that_is_refused_gets_a_user_message_before_it():
         assert "Ahoy!" in made.text
 
 
-def specials_of(ids):
-    added = set(chat_template("chatml")._tokens.ids.values())
+def specials_of(ids, template=None):
+    added = set((template or chat_template("chatml"))._tokens.ids.values())
     return [one for one in ids if one in added]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -176,3 +178,10 @@ def test_an_unknown_template_is_one_clear_line(data):
         "by name there are character, group"
         in run("render", "nobody", "--data", data, code=1).output
     )
+
+
+def test_it_is_part_of_troupe(data):
+    command = [sys.executable, "-m", "troupe.cli", "prompt", "lint", "nobody", "--data", str(data)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "there is no such file" in done.stderr

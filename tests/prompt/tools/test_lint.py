@@ -43,11 +43,37 @@ def test_the_platforms_own_have_none(name):
     assert lint(f"{name}.yaml", loader, data) == []
 
 
-def test_an_unknown_key_is_found():
-    (one,) = found("- name: card\n  rolle: system\n  content: x\n" + HISTORY, {"partial": ""})
-    assert (one.rule, one.line) == ("error", 1)
-    assert "there is no key 'rolle'" in one.message
-    assert str(one).startswith("t.yaml:1: error: part 'card'")
+def test_all_unknown_keys_are_found_at_their_lines():
+    text = """{# rolle: no key #}
+- name: card
+  rolle: system
+  content: |
+    note: this is text
+    - name: so is this
+{% if rare %}
+- name: rare
+  sections:
+    - name: speaker
+      contents: x
+    - nam: text
+      content: y
+  priority: 3
+{% endif %}
+{% macro made() %}
+- name: made
+  text: "a: b"
+{% endmacro %}
+"""
+    seen = found(text, {"rare": False})
+    assert [(one.rule, one.line) for one in seen] == [
+        ("unknown-key", line) for line in (3, 11, 12, 14, 18)
+    ]
+    assert "there is no key 'contents'; a section has name" in seen[1].message
+    assert "there is no key 'priority'; a part has name, role" in seen[3].message
+
+
+def test_a_message_that_is_used_wrongly_is_found_without_any():
+    assert rules(HISTORY.replace("message.text", "message.txt"), {"partial": ""}) == [("error", 5)]
 
 
 def test_a_syntax_error_is_found():
@@ -167,6 +193,6 @@ def test_messages_that_cannot_go_are_found():
 
 def test_every_rule_is_known():
     assert set(RULES) == {
-        "error", "missing-data", "dead-branch", "volatile-before-history", "rotating-block",
-        "never-cut",
+        "error", "unknown-key", "missing-data", "dead-branch", "volatile-before-history",
+        "rotating-block", "never-cut",
     }  # fmt: skip

@@ -8,8 +8,10 @@ which `encode` puts back once the template's own tokens have been found.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,7 @@ class AddedTokens:
         """`source` is the text of a `tokenizer.json`, `template` that of the chat template. Raises
         `TokenizerError`."""
         self._plain, self.ids = guarded(source)
+        self._marked = _Marked(source, self.ids)
         text = source.decode() if isinstance(source, bytes) else source
         self._whole: _Tokenizer = _Tokenizer.from_str(text)
         self._whole.no_truncation()
@@ -48,21 +51,20 @@ class AddedTokens:
         if not veil.used:
             ids: list[int] = self._whole.encode(text, add_special_tokens=False).ids
             return ids
-        ids = []
-        for piece in self._split(text):
-            found = self.ids.get(piece)
-            ids += self.plain(veil.lifted(piece)) if found is None else [found]
-        return ids
+        return self._marked.encode(
+            "".join(
+                self._marked.names.get(piece) or veil.lifted(piece) for piece in self._split(text)
+            )
+        )
 
     def _split(self, text: str) -> Iterator[str]:
+        """Added tokens, and what stands between them."""
         last = 0
         for found in self._pattern.finditer(text):
-            if found.start() > last:
-                yield text[last : found.start()]
+            yield text[last : found.start()]
             yield found[0]
             last = found.end()
-        if last < len(text):
-            yield text[last:]
+        yield text[last:]
 
     def veiled(self, value: str, veil: Veil) -> str:
         """`value` with a character veiled in each text that is an added token, or that could
@@ -85,6 +87,32 @@ class AddedTokens:
         if any(core[-n:] in self._edges.ends for n in sizes):
             value = value[:end] + veil.put(value[end]) + value[end + 1 :]
         return value
+
+
+class _Marked:
+    """The same tokenizer, whose added tokens have names that nobody can guess: so that a whole text
+    can be tokenized at once in which some people wrote the old names."""
+
+    def __init__(self, source: str | bytes, ids: Mapping[str, int]) -> None:
+        nonce = secrets.token_hex(8)
+        settings = json.loads(source)
+        kept = {}
+        self.names: dict[str, str] = {}
+        for token in settings.get("added_tokens") or []:
+            name = token["content"]
+            if name in ids:
+                self.names[name] = token["content"] = f"\U000f0000{nonce}:{ids[name]}\U000f0001"
+            kept[token["content"]] = token["id"]
+        self._tokenizer: _Tokenizer = _Tokenizer.from_str(json.dumps(settings))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # Under a new name a token may have a new id.
+        self._ids = {self._tokenizer.token_to_id(name): id_ for name, id_ in kept.items()}
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text with marked names in it, those of the tokenizer that it was."""
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return [self._ids.get(id_, id_) for id_ in ids]
 
 
 class Veil:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from troupe.prompt.errors import PromptError, PromptTooLong, TemplateError
@@ -17,14 +18,15 @@ from troupe.prompt.sandbox import environment
 from troupe.prompt.stretches import Stretches, split
 from troupe.prompt.template import Template
 from troupe.prompt.tools.branches import dead_branches
-from troupe.prompt.tools.simulate import reuse
+from troupe.prompt.tools.keys import unknown_keys
+from troupe.prompt.tools.simulate import chat, reuse
 from troupe.prompt.tools.uses import ITEM, Path, Use, missing, uses
 from troupe.prompt.tools.varying import seems_volatile, turning, value_at
 from troupe.prompt.types import ChatMessage, Part
 
 RULES = {
-    "error": "The template or its data cannot be used: a key that no part has, a syntax error, "
-    "a value of a wrong kind.",
+    "error": "The template or its data cannot be used: a syntax error, a value of a wrong kind.",
+    "unknown-key": "No part or section has a key of this name.",
     "missing-data": "The template uses what the data lack, and has no `is defined` and no "
     "`default` for it.",
     "dead-branch": "A branch that is never taken, whatever the data are.",
@@ -70,10 +72,10 @@ def lint(
     except TemplateError as error:
         return [_of_error(error)]
     linter = _Linter(sources, template, found, data, tuple(history))
-    findings = [*linter.missing(), *linter.dead()]
-    if not findings or all(one.rule == "dead-branch" for one in findings):
+    findings = [*linter.unknown(), *linter.missing(), *linter.dead()]
+    if all(one.rule == "dead-branch" for one in findings):
         try:
-            template.render(data, history)
+            template.render(data, history or list(islice(chat([]), 2)))
         except TemplateError as error:
             findings.append(_of_error(error))
         except PromptError as error:
@@ -90,6 +92,14 @@ class _Linter:
     stretches: Stretches
     data: Mapping[str, Any]
     history: tuple[ChatMessage, ...]
+
+    def unknown(self) -> list[Finding]:
+        """Keys that nothing has, in all files."""
+        return [
+            Finding("unknown-key", name, one.line, one.message)
+            for name, text in self.sources.texts.items()
+            for one in unknown_keys(text)
+        ]
 
     def missing(self) -> list[Finding]:
         """What the data lack, once for each line."""
