@@ -33,7 +33,6 @@ def test_the_clock_is_read_wherever_time_goes(text):
     "many",
     [
         "{{% set a{n} = x[1:] %}}",
-        "{{% set a{n} = one|string %}}",
         "{{% set a{n} = x|list %}}",
         "{{% set a{n} = x|trim %}}",
         "{{% set a{n} = range(20000)|list %}}",
@@ -104,3 +103,20 @@ def test_sums_have_attributes_and_beginnings():
         "- name: a\n  content: {{ xs|sum(attribute='n') + xs|map(attribute='n')|sum(start=1.5) }}"
     )
     assert Template.parse(text).render({"xs": [{"n": 1}, {"n": 2}]})[0].content == "7.5"
+
+
+@pytest.mark.parametrize("name", ["string", "upper", "title", "trim", "replace('a', 'b')"])
+@pytest.mark.parametrize("what", ["range", "xs", "xs|map('upper')", "namespace()", "m", "loop"])
+def test_pythons_text_for_what_has_none_is_not_shown(name, what):
+    text = (
+        f"{{% macro m() %}}{{% endmacro %}}{{% for a in xs %}}{{{{ {what}|{name} }}}}{{% endfor %}}"
+    )
+    with pytest.raises(TemplateError, match="has no text of its own"):
+        Template.parse(text).render(DATA)
+
+
+def test_numbers_and_what_macros_gave_are_texts_to_filters():
+    text = "{% macro m(x) %}<{{ x }}>{% endmacro %}- name: a\n  content: '{{ m('b')|upper }}"
+    text += "{{ 1.5|string|replace('.', ',') }}{{ none|trim }}{{ true|lower }}"
+    text += "{{ 'abc'|truncate(2, true, '', 0) }}'"
+    assert Template.parse(text).render({})[0].content == "<B>1,5trueab"

@@ -41,6 +41,10 @@ FILTERS_ALLOWED = frozenset((
     "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string", "sum",
     "title", "trim", "truncate", "unique", "upper", "wordcount",
 ))  # fmt: skip
+_OF_TEXTS = frozenset((
+    "capitalize", "lower", "names", "replace", "string", "title", "trim", "truncate", "upper",
+    "wordcount",
+))  # fmt: skip
 TESTS_ALLOWED = frozenset((
     "boolean", "defined", "divisibleby", "eq", "equalto", "even", "false", "float",
     "ge", "gt", "in", "integer", "iterable", "le", "lower", "lt",
@@ -240,20 +244,24 @@ def environment() -> jinja2.Environment:
     filters: dict[str, Any] = {name: FILTERS[name] for name in FILTERS_ALLOWED - own.keys()} | own
     filters |= {"counted": _counted, "concat": _concat, "sliced": _sliced}
     tests: dict[str, Any] = dict(TESTS)
-    env.filters = {name: _of_wholes(call) for name, call in filters.items()}
+    env.filters = {name: _of_wholes(call, name in _OF_TEXTS) for name, call in filters.items()}
     env.filters |= {"traced": _traced, "looked_at": _looked_at}
     env.tests = {name: _of_wholes(tests[name]) for name in TESTS_ALLOWED}
     return env
 
 
-def _of_wholes(call: Callable[..., Any]) -> Callable[..., Any]:
+def _of_wholes(call: Callable[..., Any], of_texts: bool = False) -> Callable[..., Any]:
     """A filter or test sees whole texts, never a piece of the template with marks in it. Looking at
-    them takes time, and what it makes takes room."""
+    them takes time, and what it makes takes room. Those of texts see no text that Python has for
+    something that is none, such as where a function lies in memory."""
+    takes = getattr(call, "jinja_pass_arg", None) is not None
 
     @wraps(call)  # keeps what Jinja is to pass
     def of_wholes(*args: Any, **kwargs: Any) -> Any:
         run = RUN.get()
         wholes = [whole(arg) for arg in args]
+        if of_texts:
+            wholes[takes] = _scalar(wholes[takes])
         run.work(sum(map(_size, wholes)))
         made = call(*wholes, **{key: whole(value) for key, value in kwargs.items()})
         run.room(_size(made))
