@@ -48,6 +48,10 @@ MODEL = click.option(
     help="Hugging Face folder whose tokenizer counts; words are counted if not given.",
 )  # fmt: skip
 LIMIT = click.option("--limit", default=4096, show_default=True, help="Tokens of the whole prompt.")
+NAMES_OPTION = click.option(
+    "--names", type=click.Choice([one.value for one in Names]), default="prefix",
+    show_default=True, help="How messages say who speaks.",
+)  # fmt: skip
 TEMPLATE = click.argument("template")
 
 
@@ -68,12 +72,10 @@ def prompt() -> None:
 
 
 @prompt.command()
-@_takes(TEMPLATE, DATA, MODEL)
+@_takes(TEMPLATE, DATA, MODEL, NAMES_OPTION)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="parts", show_default=True,
               help="How: parts under their names, text lines, OpenAI messages as JSON, or the "
               "model's own chat template.")  # fmt: skip
-@click.option("--names", type=click.Choice([one.value for one in Names]), default="prefix",
-              show_default=True, help="How messages say who speaks.")  # fmt: skip
 def render(template: str, data_file: Path, model: Path | None, form: str, names: str) -> None:
     """Print what TEMPLATE gives."""
     from troupe.prompt.tools.diff import readable
@@ -91,10 +93,12 @@ def render(template: str, data_file: Path, model: Path | None, form: str, names:
 
 
 @prompt.command()
-@_takes(TEMPLATE, DATA, MODEL, LIMIT)
+@_takes(TEMPLATE, DATA, MODEL, LIMIT, NAMES_OPTION)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="parts", show_default=True,
               help="Count as this format; but for `parts`, nothing is cut.")  # fmt: skip
-def tokens(template: str, data_file: Path, model: Path | None, limit: int, form: str) -> None:
+def tokens(
+    template: str, data_file: Path, model: Path | None, limit: int, form: str, names: str
+) -> None:
     """Count the tokens of TEMPLATE by part, with what the chat format puts around them."""
     with _clear_errors():
         loaded, inputs = _template(template), _inputs(data_file)
@@ -104,7 +108,7 @@ def tokens(template: str, data_file: Path, model: Path | None, limit: int, form:
             total = found.prompt.tokens
             last = ("around them", total - sum(rows.values()))
         else:
-            made = _rendered(loaded, inputs, form, model, Names.PREFIX)
+            made = _rendered(loaded, inputs, form, model, Names(names))
             rows, total, last = dict(made.counts), made.tokens, ("around them", made.overhead)
     for name, count in [*rows.items(), last, ("in all", total)]:
         click.echo(f"{count:>8,}  {count / max(1, total):>6.1%}  {name}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import transformers.utils.chat_template_utils as peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import troupe
 from tests.prompt.formats.families import (
     ADDED,
     CONFIG,
@@ -158,6 +160,23 @@ def test_names_can_be_a_field_of_each_message():
     template = ChatTemplate(source, SOURCE, names=Names.FIELD)
     made = template.render([part("char", "Ahoy", "Bo"), part("char", "Hey", "Mira"), OPEN])
     assert made.text == "<|im_start|>Bo: Ahoy<|im_start|>Mira: Hey"
+
+
+def test_the_shipped_models_chat_template_is_its_layout():
+    folder = Path(troupe.__file__).parent / "models" / "troupe-small"
+    tokens = (folder / "tokenizer.json").read_bytes()
+    config = (folder / "tokenizer_config.json").read_bytes()
+    template = ChatTemplate.from_config(config, tokens, names=Names.FIELD)
+    told = [
+        part("char", "Ahoy!", "Bo Reed"),
+        part("user", "Hi.", "Ada"),
+        part("char", "", "Mira V"),
+    ]
+    made = template.render([part("system", "Two people."), *told])
+    assert made.text == (
+        "<bos><|system|>Two people.<|end|><|char|>Bo Reed\nAhoy!<|end|><|user|>Ada\nHi.<|end|>"
+        "<|char|>Mira V\n"
+    )
 
 
 def test_a_system_message_that_is_refused_goes_to_the_user():

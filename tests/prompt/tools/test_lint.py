@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
 
 from tests.prompt.support import DATA
+from tests.prompt.test_any_template import DATA as ANY_DATA
+from tests.prompt.test_any_template import FILES, statement
+from tests.prompt.test_any_template import HISTORY as ANY_HISTORY
 from troupe.prompt import loaders
 from troupe.prompt.tools.lint import RULES, Finding, lint
 
@@ -196,3 +200,10 @@ def test_every_rule_is_known():
         "error", "unknown-key", "missing-data", "dead-branch", "volatile-before-history",
         "rotating-block", "never-cut",
     }  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(statement)
+def test_any_template_has_findings_and_no_accidents(text):
+    for one in lint("t", lambda name: text if name == "t" else FILES(name), ANY_DATA, ANY_HISTORY):
+        assert one.rule in RULES

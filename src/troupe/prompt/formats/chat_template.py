@@ -81,19 +81,27 @@ class ChatTemplate:
 
     def render(self, parts: Sequence[Part], tools: Sequence[Mapping[str, Any]] = ()) -> Rendered:
         """The prompt as text and token ids, up to where the model's answer begins or goes on.
-        `tools` are what the model may call, as JSON schemas. Raises `FormatError`."""
+        `tools` are what the model may call, as JSON schemas. With `Names.FIELD` the template is
+        given the name of who answers too, as `assistant_name`. Raises `FormatError`."""
         messages = _folded(to_messages(parts, self._names), self.shape)
         if not messages:
             raise FormatError("a chat template needs a message, and the prompt has none")
         goes_on = messages[-1]["role"] == "assistant" and is_open(parts[-1])
-        texts = [self._source, *self._tokens.ids, *strings_of(messages), *strings_of(list(tools))]
+        texts = [
+            self._source,
+            *self._tokens.ids,
+            *strings_of(messages),
+            *strings_of(list(tools)),
+            parts[-1].speaker,
+        ]
         veil = Veil(texts)
         shown = [self._shown(message, veil) for message in messages]
         tag = veil.fresh() + " "
         if goes_on:
             shown[-1] = {**shown[-1], "content": _tagged(shown[-1]["content"], tag)}
         listed = [self._veiled(tool, veil) for tool in tools]
-        text = self._run(shown, listed, not goes_on)
+        speaker = parts[-1].speaker if self._names is Names.FIELD and is_open(parts[-1]) else ""
+        text = self._run(shown, listed, not goes_on, self._tokens.veiled(speaker, veil))
         if goes_on:
             text = _before(text, tag)
         ids = self._tokens.encode(text, veil)
@@ -133,10 +141,13 @@ class ChatTemplate:
             return [self._veiled(item, veil) for item in value]
         return value
 
-    def _run(self, messages: Sequence[Any], tools: Sequence[Any], begins: bool) -> str:
+    def _run(
+        self, messages: Sequence[Any], tools: Sequence[Any], begins: bool, speaker: str = ""
+    ) -> str:
+        named = {"assistant_name": speaker} if speaker else {}
         try:
             return self._template.render(
-                **{**self._options, **self._special},
+                **{**self._options, **self._special, **named},
                 messages=list(messages),
                 tools=list(tools) or None,
                 documents=None,

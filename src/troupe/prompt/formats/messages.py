@@ -5,7 +5,6 @@ The open part's speaker is the assistant; an empty open part is no message: the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -16,7 +15,6 @@ from troupe.prompt.types import Part
 MAX_STOPS = 4  # OpenAI's limit
 MAX_NAME = 64  # characters of a message's name
 _ROLES = {"system": "system", "user": "user", "char": "assistant"}
-_UNNAMEABLE = re.compile(r"[\s<|\\/>]+")  # what a message's name may not hold, by OpenAI's API
 
 
 class Names(StrEnum):
@@ -70,7 +68,7 @@ def _message(part: Part, names: Names, answerer: str, several: bool) -> dict[str
     message: dict[str, Any] = {"role": role}
     if names is Names.FIELD:
         if part.speaker:
-            message["name"] = field_name(part.speaker)
+            message["name"] = part.speaker
     elif part.role == "char" and answerer and part.speaker != answerer:
         message["role"] = "assistant" if calls else "user"
         text = f"{part.speaker}: {text}"
@@ -87,11 +85,6 @@ def attached(part: Part) -> tuple[int, list[str]]:
     images = sum(one.tokens for one in part.attachments if isinstance(one, Image))
     calls = [one for one in part.attachments if isinstance(one, ToolCall)]
     return images, [text for call in calls for text in (call.name, call.arguments)]
-
-
-def field_name(name: str) -> str:
-    """A speaker's name as the `name` of a message can hold it."""
-    return _UNNAMEABLE.sub("_", name)[:MAX_NAME]
 
 
 def _with_images(text: str, images: Sequence[Image]) -> str | list[dict[str, Any]]:

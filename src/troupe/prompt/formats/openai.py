@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from troupe.prompt.attachments import Image
-from troupe.prompt.formats.messages import Names, stops, to_messages
+from troupe.prompt.formats.messages import MAX_NAME, Names, stops, to_messages
 from troupe.prompt.formats.rendered import Encode, Rendered, counted
 from troupe.prompt.types import Part, Tokenizer
+
+_UNNAMEABLE = re.compile(r"[\s<|\\/>]+")  # what a message's name may not hold, by OpenAI's API
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class OpenAIMessages:
 
     def render(self, parts: Sequence[Part]) -> Rendered:
         """The messages. Images and calls of tools stand among them as the API wants them."""
-        messages = to_messages(parts, self.names)
+        messages = [_named(message) for message in to_messages(parts, self.names)]
         tokens = self.overhead.reply + sum(self._cost(message) for message in messages)
         images = (one for part in parts for one in part.attachments if isinstance(one, Image))
         tokens += sum(image.tokens for image in images)
@@ -53,6 +56,13 @@ class OpenAIMessages:
             + named
             + sum(_size(self.tokenizer.encode, value) for value in message.values())
         )
+
+
+def _named(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with a name that the API takes."""
+    if "name" not in message:
+        return message
+    return {**message, "name": _UNNAMEABLE.sub("_", message["name"])[:MAX_NAME]}
 
 
 def _size(encode: Encode, value: Any) -> int:
