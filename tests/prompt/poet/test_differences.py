@@ -43,6 +43,18 @@ def test_pythons_own_attributes_cannot_be_reached(text):
         content(poet, text, f=encode)
 
 
+def test_a_loader_of_ones_own_decides_for_itself():
+    class Loader(poet.TemplateLoader):
+        def load(self):
+            return jinja2.Template("- name: a\n  content: {{ ''.__class__.__name__ }}")
+
+        def id(self):
+            return "mine"
+
+    prompt = poet.Prompt({}, template_loader=Loader())
+    assert (prompt.string, prompt.template_id) == ("str", "mine")
+
+
 def test_a_range_has_an_end():
     text = "{{ range(100001)|length }}"
     assert content(published, text) == "100001"
