@@ -1,5 +1,5 @@
 """The prompt compiler: template and data in, parts and token ids out. Pure: but for
-`loaders` and the platform's own templates it does no I/O."""
+`loaders`, the platform's own templates and the commands of `cli` it does no I/O."""
 
 from . import loaders
 from .attachments import Image, ToolCall, ToolResult
