@@ -120,3 +120,15 @@ def test_numbers_and_what_macros_gave_are_texts_to_filters():
     text += "{{ 1.5|string|replace('.', ',') }}{{ none|trim }}{{ true|lower }}"
     text += "{{ 'abc'|truncate(2, true, '', 0) }}'"
     assert Template.parse(text).render({})[0].content == "<B>1,5trueab"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for a in xs %}" + "- {name: a, content: b}\n" * 9 + "{% endfor %}",
+        "- name: a\n  content: b\n  tokens: [{% for a in xs %}" + "1," * 60 + "{% endfor %}]",
+    ],
+)
+def test_a_list_without_end_is_read_no_further(text):
+    with pytest.raises(LimitExceeded, match="keys and texts"):
+        Template.parse(text).render(DATA)

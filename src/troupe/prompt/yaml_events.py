@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+MAX_EVENTS = 100_000  # some tenths of a second
+
 
 class BadParts(Exception):
     """What is wrong, on which line of the rendered text (from 0), in which part."""
@@ -49,6 +51,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._left = MAX_EVENTS
 
     def document(self) -> list[Fields]:
         """All parts; none if there is nothing but comments."""
@@ -96,6 +99,9 @@ class _Reader:
 
     def _next(self) -> Any:
         event = next(self._events)
+        self._left -= 1
+        if not self._left:
+            raise BadParts(f"more than {MAX_EVENTS} keys and texts", _line(event), limit=True)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise BadParts("anchors and aliases are not used in templates", _line(event))
         if getattr(event, "tag", None):

@@ -71,7 +71,7 @@ def read_parts(text: str, run: Run, known: frozenset[str] | None) -> tuple[Part,
     try:
         shapes = _kept_shapes(text) if len(text) <= _KEPT_CHARS else _shapes(text)
     except BadParts as error:
-        raise BadParts(error.why, error.line, _named(error.part, run)) from error
+        raise BadParts(error.why, error.line, _named(error.part, run), error.limit) from error
     if len(shapes) > run.limits.parts:
         line = shapes[run.limits.parts].line
         raise BadParts(f"more than {run.limits.parts} parts", line, limit=True)
