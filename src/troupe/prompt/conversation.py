@@ -200,7 +200,7 @@ class Conversation:
                 around.head, around.tail, history, limit - begin - spare, start, self._rule, cut_now
             )
             stem = self._grown(fitted.head, fitted.start)
-            settled = stem.growing.mark().settled
+            settled = len(stem.growing.stream)
             behind = stem.growing.behind(fitted.tail)
             over = settled + len(behind) - limit
             if over <= 0:
@@ -246,10 +246,11 @@ class Conversation:
         return Growing(Stream(block=self._block), self._framer.joined)
 
     def _line(self, message: ChatMessage) -> Line:
-        return tuple(self._framer.frame(part) for part in self.template.message(message))
+        frame = self._framer.frame
+        return tuple([frame(part) for part in self.template.message(message)])
 
     def _push(self, message: ChatMessage, line: Line) -> None:
-        self._index[message.id] = len(self._history)
+        self._index[message.id] = len(self._history.messages)
         self._history.push(message, line)
 
     def _entries(self, at: int) -> list[tuple[ChatMessage, Line]]:

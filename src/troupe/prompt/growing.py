@@ -29,6 +29,11 @@ class Growing:
         self.text = text
         self._joined = joined
 
+    @property
+    def exact(self) -> bool:
+        """Whether tokens may span parts."""
+        return self._joined is not None
+
     def push(self, framed: Iterable[Framed]) -> None:
         """Add parts."""
         ids = self.stream.ids

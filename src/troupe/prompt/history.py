@@ -23,7 +23,7 @@ class History:
         self.messages: list[ChatMessage] = []
         self.lines: list[Line] = []
         self.growing = growing  # the messages' tokens, nothing before them
-        self.marks = [growing.mark()]
+        self.marks = [growing.mark()]  # in exact mode, where each message ends
         self.ends = [0]  # tokens up to each message
         self.cuts = [0]  # of these, tokens that go when the boundary stands there
         self.pins: list[int] = []  # messages with a part that never goes
@@ -39,25 +39,35 @@ class History:
 
     def push(self, message: ChatMessage, line: Line) -> None:
         """Add a message."""
-        self.growing.push(line)
-        self.marks.append(self.growing.mark())
-        tokens = self.growing.tokens()
-        size = tokens - self.ends[-1]
-        may_go = [one.part.truncation_priority for one in line if one.part.truncation_priority]
-        if len(may_go) < len(line):
-            self.pins.append(len(self.messages))
-            stays = sum(len(one.ids) for one in line if not one.part.truncation_priority)
-            size = max(0, size - stays)
+        growing = self.growing
+        growing.push(line)
+        if growing.exact:
+            tokens = growing.tokens()
+            self.marks.append(growing.mark())
+        else:
+            tokens = len(growing.stream.ids)
+        size, floor = tokens - self.ends[-1], self._floors[-1]
+        for one in line:
+            priority = one.part.truncation_priority
+            if not priority:
+                size -= len(one.ids)
+                if self.pins[-1:] != [len(self.messages)]:
+                    self.pins.append(len(self.messages))
+            elif priority < floor:
+                floor = priority
         self.messages.append(message)
         self.lines.append(line)
         self.ends.append(tokens)
-        self.cuts.append(self.cuts[-1] + size)
-        self._floors.append(min([self._floors[-1], *may_go]))
+        self.cuts.append(self.cuts[-1] + max(0, size))
+        self._floors.append(floor)
 
     def upto(self, at: int) -> History:
         """A history of its own of the first `at` messages."""
-        settled, characters = self.marks[at]
-        other = History(self.growing.cut(settled, self.open_text(at, characters)))
+        if self.growing.exact:
+            settled, characters = self.marks[at]
+            other = History(self.growing.cut(settled, self.open_text(at, characters)))
+        else:
+            other = History(self.growing.cut(self.ends[at]))
         other.messages = self.messages[:at]
         other.lines = self.lines[:at]
         other.marks = self.marks[: at + 1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from troupe.prompt.errors import FormatError, TokenizerError
 from troupe.prompt.exact import Joined
@@ -41,8 +42,7 @@ class Layout:
         return cls(begin, {}, "", exact=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
+class Framed(NamedTuple):
     """A part with its token ids. In an exact layout these only measure it: a token of the joined
     text may hold the end of one part and the beginning of the next."""
 
@@ -79,16 +79,20 @@ class Framer:
     def frame(self, part: Part, is_open: bool = False) -> Framed:
         """Role, sections each tokenized by itself, end. Raises `TokenizerError` for a token that
         the template names and the tokenizer lacks, `FormatError` for what is no text."""
-        pieces = tuple(
-            section.content if section.tokens is None else self._given(section.tokens, part.name)
-            for section in part.sections
-        )
-        ids: tuple[int, ...] = () if self.joined else self._roles[part.role]
-        for piece in pieces:
-            ids += self._segments.encode(piece) if isinstance(piece, str) else piece
+        encode, joined = self._segments.encode, self.joined is not None
+        pieces: list[str | tuple[int, ...]] = []
+        ids: tuple[int, ...] = () if joined else self._roles[part.role]
+        for section in part.sections:
+            if section.tokens is None:
+                pieces.append(section.content)
+                ids += encode(section.content)
+            else:
+                given = self._given(section.tokens, part.name)
+                pieces.append(given)
+                ids += given
         if part.attachments:
             ids += self._attached(part)
-        return Framed(part, ids if is_open or self.joined else ids + self._end, pieces)
+        return Framed(part, ids if is_open or joined else ids + self._end, tuple(pieces))
 
     def _attached(self, part: Part) -> tuple[int, ...]:
         """What images and calls of tools cost, about."""

@@ -5,7 +5,6 @@ A piece is known by its text, so what one conversation tokenized another need no
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -15,32 +14,31 @@ MAX_HELD = 4_000_000  # characters and tokens of all pieces together, for each t
 
 
 class Known:
-    """The pieces that were asked for last. For use from any thread."""
+    """The pieces that were asked for last, in two generations: when the younger is full the older
+    goes. For use from any thread: two may do the same work, and none sees half of it."""
 
     def __init__(self, max_held: int = MAX_HELD) -> None:
-        self._max_held = max_held
-        self._pieces: OrderedDict[str, tuple[int, ...]] = OrderedDict()
-        self._held = 0
-        self._lock = Lock()
+        self._half = max_held // 2
+        self._young: dict[str, tuple[int, ...]] = {}
+        self._old: dict[str, tuple[int, ...]] = {}
+        self._held = 0  # by the younger
 
     def get(self, text: str) -> tuple[int, ...] | None:
         """The tokens of `text`, if they are known."""
-        with self._lock:
-            found = self._pieces.get(text)
+        found = self._young.get(text)
+        if found is None and self._old:
+            found = self._old.get(text)
             if found is not None:
-                self._pieces.move_to_end(text)
-            return found
+                self.put(text, found)
+        return found
 
     def put(self, text: str, ids: tuple[int, ...]) -> None:
-        """Keep the tokens of `text`, and let go of what was not asked for the longest time."""
-        with self._lock:
-            if text in self._pieces:
-                return
-            self._pieces[text] = ids
-            self._held += len(text) + len(ids)
-            while self._held > self._max_held and len(self._pieces) > 1:
-                gone, tokens = self._pieces.popitem(last=False)
-                self._held -= len(gone) + len(tokens)
+        """Keep the tokens of `text`."""
+        size = len(text) + len(ids)
+        if self._held + size > self._half:
+            self._old, self._young, self._held = self._young, {}, 0
+        self._young[text] = ids
+        self._held += size
 
 
 class Segments:
@@ -52,11 +50,9 @@ class Segments:
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of `text`."""
-        if not text:
-            return ()
         ids = self._known.get(text)
         if ids is None:
-            ids = tuple(self.tokenizer.encode(text))
+            ids = tuple(self.tokenizer.encode(text)) if text else ()
             self._known.put(text, ids)
         return ids
 

@@ -28,6 +28,7 @@ from troupe.prompt.types import ChatMessage, Part
 from troupe.prompt.yaml_parts import BadParts, read_parts
 
 _ENV = environment()
+_MESSAGE = ("id", "role", "name", "text")
 _WRONG = (
     jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError,
     RecursionError,
@@ -108,11 +109,13 @@ class Template:
         """The parts that one message of the history comes to."""
         if self._message is None:
             return ()
-        fields = {key: getattr(message, key) for key in ("id", "role", "name", "text")}
-        for key, value in fields.items():
-            check_text(value, f"{HISTORY}.{key}", self.name)
+        texts = (message.id, message.role, message.name, message.text)
+        if not "".join(texts).isascii():
+            for key, value in zip(_MESSAGE, texts, strict=True):
+                check_text(value, f"{HISTORY}.{key}", self.name)
         parts = None if self._direct is None else self._direct.parts(message)
         if parts is None:
+            fields = dict(zip(_MESSAGE, texts, strict=True))
             parts = self._parts(self._message, {self._message_name: fields})
         if message.attachments and parts:
             return (*parts[:-1], replace(parts[-1], attachments=message.attachments))

@@ -14,6 +14,7 @@ from typing import Protocol
 from tokenizers import Tokenizer as _Tokenizer
 
 from troupe.prompt.errors import TokenizerError
+from troupe.prompt.words import Whole, Words, split_of, words_of
 
 BYTES_A_TOKEN = 4  # of UTF-8; English runs to 4 characters a token, Chinese to about 1.3
 
@@ -24,6 +25,7 @@ class HuggingFaceTokenizer:
     def __init__(self, source: str | bytes) -> None:
         """`source` is the text of a `tokenizer.json`. Raises `TokenizerError`."""
         self._tokenizer, self._special = guarded(source)
+        self._words = _words(source, self._whole)
 
     @property
     def size(self) -> int:
@@ -32,8 +34,15 @@ class HuggingFaceTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; never a special token."""
+        if self._words is not None and text.isascii():
+            return self._words.encode(text)
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+    def _whole(self, text: str) -> tuple[list[int], list[int | None]]:
+        """The ids, and which piece of the text each is of."""
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        return found.ids, found.word_ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
@@ -75,6 +84,14 @@ def guarded(source: str | bytes) -> tuple[_Tokenizer, dict[str, int]]:
                 f"the text {name!r} becomes a special token by the vocabulary itself"
             )
     return tokenizer, special
+
+
+def _words(source: str | bytes, whole: Whole) -> Words | None:
+    settings = json.loads(source)
+    if any(not token["content"].strip() for token in settings.get("added_tokens") or []):
+        return None  # white space with a token of its own is found before a text is split
+    pattern, space = split_of(settings)
+    return words_of(pattern, whole, space)
 
 
 class Encoding(Protocol):

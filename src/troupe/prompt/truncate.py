@@ -1,6 +1,6 @@
 """Where the history begins: a boundary that moves only forwards, rarely, and by a step. Pure.
 
-The history has a budget of its own, so that nothing else in a prompt moves the boundary.
+The history has a budget of its own, so that nothing else in a prompt need move the boundary.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-GRID = 32  # without a reserve, the other parts' room is rounded up to this share of the limit
-
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
@@ -18,12 +16,12 @@ class Truncation:
 
     When the history exceeds its budget, it is cut to `keep` of it, so that the boundary then
     stands still for many turns; the `newest` messages always stay. `reserve` is how many tokens of
-    the limit are kept for all that is not history, whether it is there or not; if it is None, the
-    parts that are there take theirs, rounded up to a 32nd of the limit. `waits` names data that
+    the limit are kept for all that is not history, whether it is there or not, so that nothing else
+    moves the boundary; if it is None, the parts that are there take theirs. `waits` names data that
     stands before the history and may wait for the next cut when it changes.
     """
 
-    keep: float = 0.75
+    keep: float = 0.78
     newest: int = 4
     reserve: int | None = None
     waits: tuple[str, ...] = ()
@@ -37,10 +35,7 @@ class Truncation:
 
     def budget(self, limit: int, others: int) -> int:
         """Tokens that the history may take beside `others`."""
-        if self.reserve is not None:
-            return limit - self.reserve
-        cell = max(1, limit // GRID)
-        return limit - -(-others // cell) * cell
+        return limit - (others if self.reserve is None else self.reserve)
 
 
 def first_kept(
