@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.engine.shapes import random_model, tiny_config
+from tests.engine.stepping import chunks_of, run_together
 from troupe.engine.config import ModelConfig
 from troupe.engine.eager.arena import EagerArena
 from troupe.engine.eager.gemm import RowOrder, product
@@ -45,15 +46,6 @@ def logits_by_chunks(
     return logits[0]
 
 
-def random_chunks(rng: random.Random, total: int) -> list[int]:
-    chunks = []
-    while total:
-        count = min(total, rng.choice([1, 1, 2, 3, 7, 16, 40, 100]))
-        chunks.append(count)
-        total -= count
-    return chunks
-
-
 CONFIGS = [
     tiny_config(),
     tiny_config(num_kv_shared_layers=0, num_key_value_heads=2, final_logit_softcapping=9.0),
@@ -70,7 +62,7 @@ def test_logits_equal_the_reference(config: ModelConfig) -> None:
         ids = [rng.randrange(config.vocab_size) for _ in range(length)]
         arena = EagerArena(config, 20)
         pages = pages_for(rng, length, set(), 20)
-        actual = logits_by_chunks(model, arena, ids, pages, random_chunks(rng, length))
+        actual = logits_by_chunks(model, arena, ids, pages, chunks_of(rng, length))
         with torch.no_grad():
             expected = reference(torch.tensor([ids]))[0, -1].numpy()
         assert np.abs(actual - expected).max() < 1e-4
@@ -89,36 +81,11 @@ def test_logits_do_not_depend_on_chunks_pages_or_batch_mates(config: ModelConfig
         alone = []
         for ids in prompts:
             pages = pages_for(rng, len(ids), taken, 80)
-            alone.append(logits_by_chunks(model, arena, ids, pages, random_chunks(rng, len(ids))))
+            alone.append(logits_by_chunks(model, arena, ids, pages, chunks_of(rng, len(ids))))
             taken.difference_update(pages)
         together = run_together(model, EagerArena(config, 80), prompts, rng)
         for one, other in zip(alone, together, strict=True):
             assert np.array_equal(one, other)
-
-
-def run_together(
-    model: EagerModel, arena: EagerArena, prompts: list[list[int]], rng: random.Random
-) -> list[Floats]:
-    """All prompts interleaved at random, decodes and chunks in the same steps."""
-    taken: set[int] = set()
-    pages = [pages_for(rng, len(ids), taken, arena.pages) for ids in prompts]
-    done = [0] * len(prompts)
-    results: dict[int, Floats] = {}
-    while len(results) < len(prompts):
-        spans, owners = [], []
-        for i, ids in enumerate(prompts):
-            left = len(ids) - done[i]
-            if left and rng.random() < 0.7:
-                count = min(left, rng.choice([1, 1, 5, 60]))
-                spans.append(Span(ids[done[i] : done[i] + count], done[i], pages[i], count == left))
-                owners.append(i)
-                done[i] += count
-        if spans:
-            logits = iter(model.step(spans, arena))
-            for i, span in zip(owners, spans, strict=True):
-                if span.wants_logits:
-                    results[i] = next(logits)
-    return [results[i] for i in range(len(prompts))]
 
 
 THREADS = """

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.engine.shapes import random_model, tiny_config
+from tests.engine.stepping import chunks_of, run_together
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError
 from troupe.engine.native import library
@@ -44,15 +45,6 @@ def native(config: ModelConfig, threads: int = 1) -> NativeModel:
     state = random_model(config).state_dict()
     weights = {name: tensor.numpy() for name, tensor in state.items()}
     return NativeModel(config, weights, config.max_position_embeddings, threads)
-
-
-def chunks_of(rng: random.Random, total: int) -> list[int]:
-    chunks = []
-    while total:
-        count = min(total, rng.choice([1, 1, 2, 3, 7, 16, 40, 100]))
-        chunks.append(count)
-        total -= count
-    return chunks
 
 
 def run_alone(model: NativeModel, ids: list[int], pages: list[int], chunks: list[int]) -> Floats:
@@ -118,31 +110,10 @@ def test_logits_do_not_depend_on_chunks_pages_threads_or_batch_mates(
             run_alone(alone, ids, rng.sample(range(1, 80), -(-len(ids) // PAGE)), [len(ids)])
             for ids in prompts
         ]
-        for one, other in zip(run_together(shared, prompts, rng), expected, strict=True):
+        for one, other in zip(
+            run_together(shared, NativeArena(config, 80), prompts, rng), expected, strict=True
+        ):
             assert np.array_equal(one, other)
-
-
-def run_together(model: NativeModel, prompts: list[list[int]], rng: random.Random) -> list[Floats]:
-    """All prompts interleaved at random, decodes and chunks in the same steps."""
-    arena, free = NativeArena(model.config, 80), rng.sample(range(1, 80), 79)
-    pages = [[free.pop() for _ in range(-(-len(ids) // PAGE))] for ids in prompts]
-    done = [0] * len(prompts)
-    results: dict[int, Floats] = {}
-    while len(results) < len(prompts):
-        spans, owners = [], []
-        for i, ids in enumerate(prompts):
-            left = len(ids) - done[i]
-            if left and rng.random() < 0.7:
-                count = min(left, rng.choice([1, 1, 5, 60]))
-                spans.append(Span(ids[done[i] : done[i] + count], done[i], pages[i], count == left))
-                owners.append(i)
-                done[i] += count
-        if spans:
-            logits = iter(model.step(spans, arena))
-            for i, span in zip(owners, spans, strict=True):
-                if span.wants_logits:
-                    results[i] = next(logits)
-    return [results[i] for i in range(len(prompts))]
 
 
 @pytest.mark.usefixtures("best")
