@@ -12,6 +12,7 @@ from openai import AsyncOpenAI
 from tests.support.chat_client import ChatClient, Socket
 from tests.support.chat_server import ChatServer, fresh_server
 from tests.support.scripted import MODEL, Letters, ScriptedModels, readable
+from troupe.chat.prompting import History, character_template
 from troupe.chat.store.types import Member
 from troupe.gateway.types import ModelInfo, Sampling
 from troupe.prompt import ChatFormat
@@ -208,3 +209,12 @@ async def test_several_characters_are_a_group(server: ChatServer) -> None:
     assert second.endswith("<|char|>Bo\nAn answer.<|end|><|user|>Ada\nYou 1?<|end|><|char|>Mira\n")
     # Whoever speaks, what went before is what it was.
     assert second.startswith(first.removesuffix("<|char|>Bo\n"))
+
+
+def test_a_model_served_anew_under_its_name_gets_a_history_of_its_own(model: ModelInfo) -> None:
+    template = character_template()
+    history = History(model, {"char:mira": "Mira"}, template)
+    assert history.fits(model, {"char:mira": "Mira"}, template)
+    assert not history.fits(replace(model, tokenizer=Letters()), {"char:mira": "Mira"}, template)
+    assert not history.fits(model, {"char:mira": "Mirabel"}, template)
+    assert not history.fits(replace(model, id="other"), {"char:mira": "Mira"}, template)
