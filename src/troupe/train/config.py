@@ -72,6 +72,8 @@ class Corpus(_Section):
     tokenizer_dialogues: int = Field(default=8000, ge=10)
     context_weight: float = Field(default=0.0, ge=0, le=1, description="loss weight of cards and "
                                   "of what users say; answers weigh 1")  # fmt: skip
+    fact_weight: float = Field(default=1.0, gt=0, le=16, description="loss weight of the words "
+                               "of an answer that give the fact asked for")  # fmt: skip
 
 
 class Optimizer(_Section):

@@ -7,13 +7,14 @@ the next document's, so that a run resumes exactly. Called by `pretrain` and `ev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from troupe.train.corpus import Dialogue
+from troupe.train.corpus import Dialogue, Message
 from troupe.train.tokenizer import BOS, CHAR, END, PAD, SYSTEM, USER, TextTokenizer
 
 
@@ -52,21 +53,42 @@ def encode_prompt(tokenizer: TextTokenizer, dialogue: Dialogue, upto: int, name:
     return [*ids, CHAR, *tokenizer.encode(f"{name}\n")]
 
 
-def encode(tokenizer: TextTokenizer, dialogue: Dialogue, context_weight: float) -> Document:
-    """Answers and their end are weighted 1, all else `context_weight`."""
+def encode(
+    tokenizer: TextTokenizer, dialogue: Dialogue, context_weight: float, fact_weight: float = 1.0
+) -> Document:
+    """Answers and their end are weighted 1, the facts that were asked for `fact_weight`, all else
+    `context_weight`."""
     ids = _system(tokenizer, dialogue)
     weights = [context_weight] * len(ids)
     cuts: list[int] = []
     for message in dialogue.messages:
         answer = message.role == "char"
         head = [CHAR if answer else USER, *tokenizer.encode(f"{message.name}\n")]
-        text = [*tokenizer.encode(message.text), END]
-        ids += head + text
+        pieces = tokenizer.encode_spans(message.text)
+        ids += [*head, *(piece for piece, _, _ in pieces), END]
         weights += [context_weight] * len(head)
-        weights += [1.0 if answer else context_weight] * len(text)
+        facts = _spans(message) if answer else []
+        weights += [
+            (fact_weight if _within(begin, end, facts) else 1.0) if answer else context_weight
+            for _, begin, end in pieces
+        ]
+        weights.append(1.0 if answer else context_weight)
         if answer:
             cuts.append(len(ids))
     return Document(tuple(ids), tuple(weights), tuple(cuts))
+
+
+def _spans(message: Message) -> list[tuple[int, int]]:
+    """Where an answer gives the facts that were asked for; capitals do not count."""
+    return [
+        match.span()
+        for fact in message.expect
+        for match in re.finditer(re.escape(fact), message.text, re.IGNORECASE)
+    ]
+
+
+def _within(begin: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(begin < last and end > first for first, last in spans)
 
 
 def _system(tokenizer: TextTokenizer, dialogue: Dialogue) -> list[int]:

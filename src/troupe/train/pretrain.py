@@ -175,7 +175,7 @@ def documents(
     @lru_cache(maxsize=4)  # the one that did not fit a batch opens the next
     def document(index: int) -> Document:
         made = dialogue(config.corpus.seed, index, Split.TRAIN, size)
-        return encode(tokenizer, made, config.corpus.context_weight)
+        return encode(tokenizer, made, config.corpus.context_weight, config.corpus.fact_weight)
 
     return document
 

@@ -79,6 +79,11 @@ class TextTokenizer:
         """Ids of plain text; never a special one."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def encode_spans(self, text: str) -> list[tuple[int, int, int]]:
+        """Ids of plain text, each with the first character it stands for and the one after."""
+        made = self._tokenizer.encode(text, add_special_tokens=False)
+        return [(i, first, last) for i, (first, last) in zip(made.ids, made.offsets, strict=True)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))

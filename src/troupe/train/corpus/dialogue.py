@@ -72,7 +72,7 @@ def dialogues(seed: int, split: Split, size: Size, start: int = 0) -> Iterator[D
 def dialogue(seed: int, index: int, split: Split, size: Size) -> Dialogue:
     """One conversation of the stream."""
     rng = Random(f"{seed}:{split}:{index}")
-    if rng.random() < 0.12:
+    if rng.random() < 0.18:
         return _group(rng, split, size)
     return _pair(rng, split, size)
 
@@ -134,16 +134,18 @@ def _next(scene: Scene) -> list[Exchange]:
     """The next exchange or few."""
     rng = scene.rng
     waiting = [kind for kind, told in scene.told.items() if not told.asked]
-    if waiting and rng.random() < 0.12 + 0.06 * len(waiting):
+    if waiting and rng.random() < 0.06 + 0.04 * len(waiting):
         return [recall(scene, rng.choice(waiting))]
+    if scene.told and rng.random() < 0.05:  # asked before or not, and long ago
+        return [recall(scene, min(scene.told, key=lambda kind: scene.told[kind].at))]
     roll = rng.random()
-    if roll < 0.44:
+    if roll < 0.45:
         return [ask_fact(scene)]
     if roll < 0.48:
         return [ask_name(scene)]
     if roll < 0.51:
         return [ask_missing(scene)]
-    if roll < 0.62:
+    if roll < 0.63:
         return [tell(scene, rng.choice(KINDS))]
     if roll < 0.645:
         unknown = recall_unknown(scene)
@@ -177,7 +179,7 @@ def _group(rng: Random, split: Split, size: Size) -> Dialogue:
     while used < limit and len(messages) < 60:
         index = rng.randrange(count)
         scene = scenes[index]
-        exchange = ask_fact(scene) if rng.random() < 0.6 else talk(scene)
+        exchange = _asked_in_group(rng, cast, scene) if rng.random() < 0.75 else talk(scene)
         text = exchange.user
         if rng.random() < 0.7 and not text.startswith("*"):
             text = (
@@ -192,6 +194,16 @@ def _group(rng: Random, split: Split, size: Size) -> Dialogue:
             messages += _second(rng, scenes[other], exchange.kind, user)
         used += sum(len(m.text) + 15 for m in messages[-3:])
     return Dialogue(system, tuple(messages))
+
+
+def _asked_in_group(rng: Random, cast: list[Persona], scene: Scene) -> Exchange:
+    """A fact of the card; often one of a kind that another card holds too, so that the answer
+    has to come from the right card."""
+    others = [persona for persona in cast if persona is not scene.who]
+    shared = [
+        f for f in scene.who.facts if f.key != "custom" and any(o.fact(f.key) for o in others)
+    ]
+    return ask_fact(scene, rng.choice(shared) if shared and rng.random() < 0.6 else None)
 
 
 def _second(rng: Random, scene: Scene, kind: str, user: str) -> list[Message]:

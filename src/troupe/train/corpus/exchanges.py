@@ -17,7 +17,7 @@ from troupe.train.corpus.voice import action, line
 
 _OFTEN = {  # how often a kind of talk comes up, where not once
     "greeting": 3, "accept": 2, "because": 2, "howareyou": 3, "about": 3, "agree": 4,
-    "smalltalk": 4, "ood": 4, "oodmath": 2, "likeit": 3, "action": 2, "believe": 3, "thanks": 2,
+    "smalltalk": 4, "ood": 11, "oodmath": 8, "likeit": 3, "action": 2, "believe": 3, "thanks": 2,
     "whatsup": 2,
 }  # fmt: skip
 
