@@ -140,3 +140,25 @@ def test_lists_are_joined_as_people_say_them() -> None:
 def test_an_unknown_symbol_is_named() -> None:
     with pytest.raises(CorpusError, match="nonsense"):
         draw(Random(0), "nonsense", Split.TRAIN)
+
+
+@pytest.mark.parametrize("kind", ["ood", "oodmath"])
+def test_questions_from_outside_have_many_phrasings_some_held_out(kind: str) -> None:
+    options = patterns("talk", kind, "user")
+    kept = [pattern for pattern in options if held_out(pattern.source)]
+    assert len(options) > 60
+    assert len(kept) >= 5
+
+
+def test_groups_are_often_asked_what_several_cards_hold() -> None:
+    """Then only the right card gives the right answer."""
+    shared = 0
+    for d in islice(dialogues(5, Split.TRAIN, Size(9, 1800)), 400):
+        if "The people here:" not in d.system:
+            continue
+        asked: dict[str, set[str]] = {}
+        for m in d.messages:
+            if m.kind.startswith("card:"):
+                asked.setdefault(m.kind, set()).add(m.name)
+        shared += any(len(names) > 1 for names in asked.values())
+    assert shared > 20

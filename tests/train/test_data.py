@@ -47,6 +47,21 @@ def test_answers_and_their_end_are_supervised(tokenizer: TextTokenizer) -> None:
     assert set(document.weights) == {0.25, 1.0}
 
 
+def test_a_fact_that_was_asked_for_has_its_own_weight(tokenizer: TextTokenizer) -> None:
+    """Wherever the answer says it, whatever its capitals; and nowhere else."""
+    said = "Black tea. Tea? *nods* Only black tea, Sam."
+    talk = Dialogue("", (Message("char", "Mira", said, "card:drink", ("black tea",)),))
+    document = encode(tokenizer, talk, 0.0, 3.0)
+    text, expected = tokenizer.encode(said), encode(tokenizer, talk, 0.0)
+    assert document.ids == expected.ids
+    weights = document.weights[-len(text) - 1 :]
+    facts = [i for i, weight in zip(text, weights, strict=False) if weight == 3.0]
+    assert tokenizer.decode(facts).strip() == "Black tea black tea"
+    assert weights[-1] == 1.0
+    assert set(document.weights) == {0.0, 1.0, 3.0}
+    assert set(expected.weights) == {0.0, 1.0}
+
+
 def test_a_row_holds_whole_answers_and_loses_no_target(tokenizer: TextTokenizer) -> None:
     given = documents(tokenizer, 200)
     batch, position = pack(given.__getitem__, 0, rows=3, length=512)

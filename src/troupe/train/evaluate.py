@@ -18,16 +18,12 @@ from troupe.engine.sampling import SamplingParams
 from troupe.engine.types import EngineOptions, GenerateRequest
 from troupe.train.corpus import Dialogue, Size, Split, dialogue
 from troupe.train.data import encode_prompt
+from troupe.train.graceful import turns_aside
 from troupe.train.tokenizer import TextTokenizer
 
 LONGEST_ANSWER = 120  # tokens
 _SEED = 20_000_003
 _TOLD_DISTANCE = 8  # exchanges
-_GRACEFUL = re.compile(
-    r"know little|beyond|couldn't (tell|say)|no idea|faintest|lost me|heard of|no expert|hears "
-    r"little|not friends|cleverer|wish I knew|got me there|not something|encyclopedia|If I knew",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +151,7 @@ def speaks_for_others(case: Case, answer: Answer) -> bool:
 def graceful(_: Case, answer: Answer) -> bool:
     """Whether a question from outside the character's world is turned aside, and not with an
     empty or endless answer."""
-    return answer.stopped and bool(_GRACEFUL.search(answer.text))
+    return answer.stopped and turns_aside(answer.text)
 
 
 def right(case: Case, answer: Answer) -> bool:
