@@ -27,7 +27,7 @@ def test_it_is_the_model_of_its_configuration() -> None:
     assert TextTokenizer.load(FOLDER).size == shape.vocab_size
     settings = json.loads((FOLDER / "tokenizer_config.json").read_text())
     assert settings["chat_template"] == CHAT_TEMPLATE
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 20 * 2**20
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 16 * 2**20
     card = (FOLDER / "README.md").read_text()
     parameters = sum(p.numel() for p in model.parameters())
     assert f"{parameters:,}" in card
@@ -50,8 +50,9 @@ def test_transformers_computes_the_same() -> None:
 def test_it_plays_unseen_characters() -> None:
     """Thresholds lie below the figures of its card by what a sample of 40 may lose."""
     values = {figure.name: figure.value for figure in evaluate(FOLDER, 40, Size(11, 2600))}
-    assert values["card_fact_recall"] >= 0.45
-    assert values["told_fact_recall_after_8_turns"] >= 0.4
-    assert values["wrong_speaker_or_no_end"] <= 0.12
-    assert values["group_answers_as_named"] >= 0.75
-    assert values["graceful_out_of_domain"] >= 0.05
+    assert values["card_fact_recall"] >= 0.48
+    assert values["told_fact_recall_after_8_turns"] >= 0.56
+    assert values["wrong_speaker_or_no_end"] <= 0.06
+    assert values["group_answers_as_named"] >= 0.64
+    assert values["group_card_fact_recall"] >= 0.4
+    assert values["graceful_out_of_domain"] >= 0.5
