@@ -16,8 +16,14 @@ from psycopg import errors
 
 NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 PREPARE_ATTEMPTS = 10
-# Two that create the same object at once: the later one fails, and finds it when asked again.
-RACED = (errors.UniqueViolation, errors.DuplicateSchema, errors.DuplicateTable)
+# Two that create the same object at once: the later one fails, and finds it when asked again. (A
+# table has a type of its name, so it may be that which is there already.)
+RACED = (
+    errors.UniqueViolation,
+    errors.DuplicateSchema,
+    errors.DuplicateTable,
+    errors.DuplicateObject,
+)
 
 
 def migrate(dsn: str) -> list[str]:
