@@ -166,6 +166,9 @@ def _binder(text: str) -> _Bind:
             return lambda values: values[number]
         return lambda values: f"{before}{values[number]}{after}"
     texts = pieces[::2]
+    if len(numbers) == 2:  # as in `name: text`
+        (one, two), (before, between, after) = numbers, texts
+        return lambda values: f"{before}{values[one]}{between}{values[two]}{after}"
 
     def bind(values: Sequence[str]) -> str:
         out = [texts[0]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -118,7 +118,7 @@ class Template:
             fields = dict(zip(_MESSAGE, texts, strict=True))
             parts = self._parts(self._message, {self._message_name: fields})
         if message.attachments and parts:
-            return (*parts[:-1], replace(parts[-1], attachments=message.attachments))
+            return (*parts[:-1], parts[-1]._replace(attachments=message.attachments))
         return parts
 
     def tail(self, data: Mapping[str, Any]) -> tuple[Part, ...]:
