@@ -28,19 +28,15 @@ import numpy as np
 import torch
 from bench.common import report
 from matplotlib.figure import Figure
+from tests.support.divergence import divergence
 
 from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.native import library
-from troupe.engine.native.arena import NativeArena, token_bytes
-from troupe.engine.native.model import NativeModel
+from troupe.engine.native.arena import token_bytes
 from troupe.engine.native.pack import pack
-from troupe.engine.ref import Model
-from troupe.engine.sampling import softmax
 from troupe.engine.steps import PAGE, Span
-from troupe.train.corpus import Size, Split, dialogue
-from troupe.train.data import encode_prompt
-from troupe.train.tokenizer import TextTokenizer
+from troupe.train.corpus import Size
 
 SHIPPED = Path(__file__).parent.parent / "src/troupe/models/troupe-small"
 BEHIND = 512  # tokens of every sequence
@@ -142,28 +138,6 @@ def floor_ms(config: ModelConfig, count: int, read: float, rate: float) -> tuple
     return 1e3 * moved / read, 1e3 * done / rate
 
 
-def divergence(folder: Path, talks: int) -> list[float]:
-    """Nats at each of the last 60 tokens of held-out conversations."""
-    tokenizer, reference = TextTokenizer.load(folder), Model.load(folder)
-    model = NativeModel.load(folder, CONTEXT)
-    pages = list(range(1, 1 + CONTEXT // PAGE))
-    arena, found = NativeArena(model.config, 1 + len(pages)), []
-    for index in range(talks):
-        talk = dialogue(4242, index, Split.HELD_OUT, Size(9, 2400))
-        ids = encode_prompt(tokenizer, talk, len(talk.messages) - 1, talk.messages[-1].name)[-900:]
-        with torch.no_grad():
-            expected = torch.log_softmax(reference(torch.tensor([ids]))[0], -1).numpy()
-        known = len(ids) - 60
-        for start in range(0, known, PREFILL):
-            chunk = ids[start : min(start + PREFILL, known)]
-            model.step([Span(chunk, start, pages, False)], arena)
-        for at in range(known, len(ids)):
-            (logits,) = model.step([Span(ids[at : at + 1], at, pages, True)], arena)
-            actual = np.log(softmax(logits))
-            found.append(float((np.exp(expected[at]) * (expected[at] - actual)).sum()))
-    return found
-
-
 def main() -> None:
     """Run all and write bench/results/engine.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -197,7 +171,7 @@ def main() -> None:
     rows += [(f"prefill of {PREFILL}: {name}", ms, "ms") for name, ms in found.items()]
     figures["prefill_ratio_torch"] = found["eager"] / found["native"]
     figures["step_over_floor"] = figures[f"step_over_floor_{max(BATCHES)}"]
-    figures["kl_int8"] = statistics.fmean(divergence(options.model, 12))
+    figures["kl_int8"] = statistics.fmean(divergence(options.model, 4242, 12, Size(9, 2400), 900))
     usual = 12 * 8 * 2 * config.head_dim * 2  # twelve layers of eight bfloat16 heads
     figures["kv_bytes_ratio"] = usual / token_bytes(config)
     rows += [(key, value, "") for key, value in figures.items()]

@@ -54,9 +54,12 @@ class Engine:
             )
         self.default_sampling = SamplingParams.defaults(folder)
         self.context_length = _context_length(self.config, options, folder)
-        _check_options(options, self.config, self.context_length)
+        backend = choose(options.backend, self.config)
+        _check_options(options, backend.token_bytes(self.config), self.context_length)
         self.metrics = Metrics()
-        self._worker = Worker(folder, self.config, self.context_length, options, self.metrics)
+        self._worker = Worker(
+            folder, self.config, self.context_length, backend, options, self.metrics
+        )
 
     def start(self) -> None:
         """Begin to load the weights, in the worker's thread. Call once."""
@@ -180,7 +183,7 @@ def _check_request(request: GenerateRequest, config: ModelConfig, context_length
     request.sampling.check(config.vocab_size)
 
 
-def _check_options(options: EngineOptions, config: ModelConfig, context: int) -> None:
+def _check_options(options: EngineOptions, token_bytes: int, context: int) -> None:
     ranges = [
         ("threads", options.threads, 0, 1024),
         ("max_sequences", options.max_sequences, 1, MAX_ROWS - 1),
@@ -191,7 +194,7 @@ def _check_options(options: EngineOptions, config: ModelConfig, context: int) ->
         if not low <= value <= high:
             raise EngineError(f"{name} is {value}, and must be {low} to {high}")
     # The longest answer must fit beside nothing else, or it would wait for ever.
-    least = (context + PAGE) * choose(options.backend, config).token_bytes(config)
+    least = (context + PAGE) * token_bytes
     if options.kv_bytes < least:
         raise EngineError(
             f"kv_bytes is {options.kv_bytes}; a context of {context} tokens needs {least}"

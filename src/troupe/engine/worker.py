@@ -15,14 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation
 from troupe.engine.kv import KVCache
 from troupe.engine.metrics import Metrics
 from troupe.engine.scheduler import Limits, Scheduler, Slice
-from troupe.engine.steps import PAGE, Arena, Floats, Span, StepModel
+from troupe.engine.steps import PAGE, AnyBackend, Arena, Floats, Span, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
 
 log = logging.getLogger(__name__)
@@ -39,17 +38,18 @@ class Worker:
         folder: Path,
         config: ModelConfig,
         context: int,
+        backend: AnyBackend,
         options: EngineOptions,
         metrics: Metrics,
     ) -> None:
-        """`context`: the longest sequence, in tokens. Raises `EngineError`, `CheckpointError`."""
+        """`context`: the longest sequence, in tokens."""
         self._folder, self._context, self._options = folder, context, options
         self._metrics = metrics
-        self._backend = choose(options.backend, config)
-        self._token_bytes = self._backend.token_bytes(config)
+        self._backend = backend
+        self._token_bytes = backend.token_bytes(config)
         pages = options.kv_bytes // (self._token_bytes * PAGE)
         self.cache = KVCache(1 + pages)
-        self._arena: Arena = self._backend.arena(config, 1 + pages)
+        self._arena: Arena = backend.arena(config, 1 + pages)
         self._scheduler: Scheduler[Generation] = Scheduler(
             Limits(options.max_sequences, options.max_waiting, options.step_tokens)
         )

@@ -11,18 +11,15 @@ import torch
 
 from tests.engine.shapes import random_model, tiny_config
 from tests.engine.stepping import chunks_of, run_together
+from tests.support.divergence import divergence
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError
 from troupe.engine.native import library
 from troupe.engine.native.arena import NativeArena
 from troupe.engine.native.model import NativeModel
-from troupe.engine.ref import Model
-from troupe.engine.sampling import softmax
 from troupe.engine.steps import PAGE, Floats, Span
 from troupe.settings import MODELS
-from troupe.train.corpus import Size, Split, dialogue
-from troupe.train.data import encode_prompt
-from troupe.train.tokenizer import TextTokenizer
+from troupe.train.corpus import Size
 
 SHIPPED = MODELS / "troupe-small"
 CONFIGS = [
@@ -79,21 +76,7 @@ def test_logits_are_near_the_reference_s(config: ModelConfig) -> None:
 
 def test_rounding_costs_the_shipped_model_next_to_nothing() -> None:
     """At most 0.005 nats of Kullback-Leibler divergence from float32, over held-out talk."""
-    tokenizer = TextTokenizer.load(SHIPPED)
-    reference, model = Model.load(SHIPPED), NativeModel.load(SHIPPED, 1024)
-    arena, pages, found = NativeArena(model.config, 66), list(range(1, 66)), []
-    for index in range(4):
-        talk = dialogue(77, index, Split.HELD_OUT, Size(7, 1800))
-        ids = encode_prompt(tokenizer, talk, len(talk.messages) - 1, talk.messages[-1].name)[-600:]
-        with torch.no_grad():
-            expected = torch.log_softmax(reference(torch.tensor([ids]))[0], -1).numpy()
-        for start in range(0, len(ids) - 60, 256):
-            end = min(start + 256, len(ids) - 60)
-            model.step([Span(ids[start:end], start, pages, False)], arena)
-        for at in range(len(ids) - 60, len(ids)):
-            (logits,) = model.step([Span(ids[at : at + 1], at, pages, True)], arena)
-            actual = np.log(softmax(logits))
-            found.append(float((np.exp(expected[at]) * (expected[at] - actual)).sum()))
+    found = divergence(SHIPPED, seed=77, talks=4, size=Size(7, 1800), longest=600)
     assert np.mean(found) < 0.005
 
 

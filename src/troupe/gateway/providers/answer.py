@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from troupe.gateway.errors import UpstreamError
@@ -63,9 +64,14 @@ class AnswerReader:
         return text
 
     def finish(
-        self, model: str, provider: str, prompt: int, ttft_ms: float, total_ms: float
+        self,
+        model: str,
+        provider: str,
+        prompt: Callable[[], int],
+        ttft_ms: float,
+        total_ms: float,
     ) -> Finish:
-        """The end. `prompt` is an estimate of the prompt's tokens, used if no usage was sent.
+        """The end. `prompt` estimates the prompt's tokens, if the provider did not count them.
 
         Raises `UpstreamError` if the stream broke off.
         """
@@ -83,15 +89,16 @@ class AnswerReader:
                 for name, value in list(self._timings.items())[:16]
                 if isinstance(value, int | float)
             }
+        counted = _count(usage.get("prompt_tokens"))
         details = usage.get("prompt_tokens_details")
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        completion = _count(usage.get("completion_tokens"))
         return Finish(
             reason=_REASONS.get(self._reason, "stop"),
             usage=Usage(
-                prompt_tokens=_count(usage.get("prompt_tokens"), prompt),
-                cached_tokens=_count(
-                    details.get("cached_tokens") if isinstance(details, dict) else None, 0
-                ),
-                completion_tokens=_count(usage.get("completion_tokens"), -(-self._bytes // 4)),
+                prompt_tokens=prompt() if counted is None else counted,
+                cached_tokens=_count(cached) or 0,
+                completion_tokens=-(-self._bytes // 4) if completion is None else completion,
                 ttft_ms=ttft_ms,
                 total_ms=total_ms,
             ),
@@ -107,5 +114,5 @@ def estimated_tokens(messages: list[dict[str, Any]]) -> int:
     return sum(4 + len(tokenizer.encode(str(m.get("content", "")))) for m in messages)
 
 
-def _count(given: Any, otherwise: int) -> int:
-    return given if isinstance(given, int) and given >= 0 else otherwise
+def _count(given: Any) -> int | None:
+    return given if isinstance(given, int) and given >= 0 else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from troupe.gateway.errors import UpstreamError
-from troupe.gateway.providers.answer import AnswerReader, estimated_tokens
+from troupe.gateway.providers.answer import estimated_tokens
 from troupe.gateway.providers.http import Http
+from troupe.gateway.providers.streams import pieces
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
 from troupe.prompt import ChatFormat, EstimateTokenizer
 
@@ -50,29 +49,15 @@ class OpenAIProvider:
             if isinstance(item, dict) and _can_chat(item)
         ]
 
-    async def stream(
+    def stream(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[Delta | Finish, None]:
         """One answer to `request.messages`."""
         assert request.messages is not None, "this provider's models take messages"
         messages = list(request.messages)
-        started = time.monotonic()
-        first = 0.0
-        reader = AnswerReader(self.name)
         body = self._body(request, model, messages)
         events = self._http.events("chat/completions", body, request.request_id)
-        async with aclosing(events):
-            async for data in events:
-                text = reader.push(data)
-                if text:
-                    first = first or time.monotonic()
-                    yield Delta(text)
-                if reader.done:
-                    break
-        ended = time.monotonic()
-        prompt = estimated_tokens(messages)
-        ttft = ((first or ended) - started) * 1e3
-        yield reader.finish(model.id, self.name, prompt, ttft, (ended - started) * 1e3)
+        return pieces(self.name, model.id, events, lambda: estimated_tokens(messages))
 
     async def close(self) -> None:
         await self._http.close()

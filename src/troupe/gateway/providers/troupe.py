@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from troupe.gateway.errors import GatewayError, ProviderUnavailable, UpstreamError
-from troupe.gateway.providers.answer import AnswerReader, estimated_tokens
+from troupe.gateway.providers.answer import estimated_tokens
 from troupe.gateway.providers.http import Http
 from troupe.gateway.providers.openai import sampling_json
+from troupe.gateway.providers.streams import pieces
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo
 from troupe.prompt import ChatFormat, HuggingFaceTokenizer, Layout, TokenizerError
 
@@ -61,28 +60,17 @@ class TroupeProvider:
             raise ProviderUnavailable(why_not)
         return [self._info(self._known, why_not)]
 
-    async def stream(
+    def stream(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[Delta | Finish, None]:
         """One answer to `request.token_ids`, or to `request.messages` by the model's own chat
         template."""
-        started = time.monotonic()
-        first = 0.0
-        reader = AnswerReader(self.name)
-        path = "v1/chat/completions" if request.token_ids is None else "v1/completions"
+        ids, messages = request.token_ids, list(request.messages or ())
+        path = "v1/chat/completions" if ids is None else "v1/completions"
         events = self._http.events(path, _body(request, model), request.request_id)
-        async with aclosing(events):
-            async for data in events:
-                text = reader.push(data)
-                if text:
-                    first = first or time.monotonic()
-                    yield Delta(text)
-                if reader.done:
-                    break
-        ended = time.monotonic()
-        ttft = ((first or ended) - started) * 1e3
-        prompt = len(request.token_ids or ()) or estimated_tokens(list(request.messages or ()))
-        yield reader.finish(model.id, self.name, prompt, ttft, (ended - started) * 1e3)
+        return pieces(
+            self.name, model.id, events, lambda: len(ids or ()) or estimated_tokens(messages)
+        )
 
     async def close(self) -> None:
         await self._http.close()

@@ -1,0 +1,32 @@
+"""An answer as it comes: a provider's events to pieces of text and an end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from troupe.gateway.providers.answer import AnswerReader
+from troupe.gateway.types import Delta, Finish
+
+
+async def pieces(
+    provider: str, model: str, events: AsyncGenerator[str, None], prompt: Callable[[], int]
+) -> AsyncGenerator[Delta | Finish, None]:
+    """The pieces of one answer, timed from the first step on. `prompt` estimates the prompt's
+    tokens; it is asked only where the provider does not say. Raises what `events` and
+    `AnswerReader` raise."""
+    started = time.monotonic()
+    first = 0.0
+    reader = AnswerReader(provider)
+    async with aclosing(events):
+        async for data in events:
+            text = reader.push(data)
+            if text:
+                first = first or time.monotonic()
+                yield Delta(text)
+            if reader.done:
+                break
+    ended = time.monotonic()
+    ttft = ((first or ended) - started) * 1e3
+    yield reader.finish(model, provider, prompt, ttft, (ended - started) * 1e3)
