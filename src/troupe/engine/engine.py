@@ -101,6 +101,12 @@ class Engine:
             if not ended:
                 self._worker.cancel(generation)
 
+    def find(self, salt: str, digest: bytes, length: int) -> list[int] | None:
+        """All tokens of the kept prefix of `length` tokens (a multiple of `steps.PAGE`) that has
+        this hash (see `kv/index.py`), or None. It may be given up before it is used; then it is
+        run again, and the answer is the same."""
+        return self._worker.cache.find(salt, digest, length)
+
     def stop(self) -> None:
         """End all generations with `EngineStopped` and accept no more. Returns at once."""
         self._worker.stop()

@@ -1,7 +1,7 @@
 """The memory in which keys and values lie: pages of `PAGE` tokens, a tensor for each layer that
 makes its own.
 
-Which page belongs to whom is `kv.py`'s business; this file only stores, copies and gathers.
+Which page belongs to whom is `kv`'s business; this file only stores, copies and gathers.
 Called by `model.py` and, to copy a page, by the worker.
 """
 

@@ -2,7 +2,7 @@
 tokens.
 
 The layout is that of `kernels.h`: for each page and head, keys as a block of 16 outputs, values as
-16 rows, then a scale for each. Which page belongs to whom is `kv.py`'s business.
+16 rows, then a scale for each. Which page belongs to whom is `kv`'s business.
 """
 
 from __future__ import annotations

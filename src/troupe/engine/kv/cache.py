@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from troupe.engine.kv.index import NOTHING, Index, chained
 from troupe.engine.steps import PAGE, SCRATCH_PAGE
 
 Tokens = tuple[int, ...]
@@ -29,6 +30,9 @@ class _Node:
     children: list[_Node] = field(default_factory=list)  # sorted by their tokens
     leases: int = 0  # generations that read this page; it is not evicted or replaced meanwhile
     used: int = 0  # the clock when last read or made
+    digest: bytes = NOTHING  # of all tokens up to this page's end
+    depth: int = 0  # pages from the beginning
+    salt: str = ""
 
     def place(self, tokens: Tokens) -> int:
         return bisect_left(self.children, tokens, key=lambda node: node.tokens)
@@ -71,6 +75,7 @@ class KVCache:
         self._clock = 0
         self._held = 0  # pages owned by the tree
         self._leased = 0  # pages owned by leases
+        self._index = Index()
 
     @property
     def held_tokens_at_most(self) -> int:
@@ -120,7 +125,7 @@ class KVCache:
         been written, whether the generation ended, was stopped or was cancelled."""
         assert len(tokens) >= lease.shared * PAGE, "shared pages hold tokens that were not given"
         self._clock += 1
-        node = self._roots.setdefault(lease.salt, _Node((), SCRATCH_PAGE, None))
+        node = self._roots.setdefault(lease.salt, _Node((), SCRATCH_PAGE, None, salt=lease.salt))
         for index, page in enumerate(lease.pages):
             piece = tuple(tokens[index * PAGE : (index + 1) * PAGE])
             if index < lease.shared:
@@ -138,7 +143,9 @@ class KVCache:
         parent = lease._path[-1] if lease._path else None
         for index in range(lease.shared, len(tokens) // PAGE):
             if parent is None:
-                parent = self._roots.setdefault(lease.salt, _Node((), SCRATCH_PAGE, None))
+                parent = self._roots.setdefault(
+                    lease.salt, _Node((), SCRATCH_PAGE, None, salt=lease.salt)
+                )
             piece = tuple(tokens[index * PAGE : (index + 1) * PAGE])
             if parent.child(piece) is not None:
                 return  # someone else offered the same; ours stay our own until released
@@ -153,6 +160,11 @@ class KVCache:
         """How many leading tokens are held, without touching anything."""
         path, _, common = self._match(salt, tokens)
         return len(path) * PAGE + common
+
+    def find(self, salt: str, digest: bytes, length: int) -> list[int] | None:
+        """All tokens of the kept prefix that has this hash and length (a multiple of `PAGE`), or
+        None. Safe from any thread."""
+        return self._index.find(salt, digest, length)
 
     def _match(self, salt: str, tokens: Sequence[int]) -> tuple[list[_Node], _Node | None, int]:
         """Nodes of the full pages held, and the node that shares most of the next page."""
@@ -192,7 +204,11 @@ class KVCache:
                 self._remove(before)
                 place -= 1
         node = _Node(piece, page, parent, used=self._clock)
+        node.salt, node.depth = parent.salt, parent.depth + 1
+        node.digest = chained(parent.digest, piece)
         parent.children.insert(place, node)
+        if len(piece) == PAGE:
+            self._index.add(node.salt, node)
         self._held += 1
         return node
 
@@ -222,6 +238,7 @@ class KVCache:
         assert not node.children
         assert node.leases == 0
         del node.parent.children[node.parent.place(node.tokens)]
+        self._index.remove(node.salt, node)
         self._free.append(node.page)
         self._held -= 1
 
@@ -250,15 +267,21 @@ class KVCache:
             assert lease.pages[: lease.shared] == [node.page for node in lease._path]
             for node in lease._path:
                 counted[id(node)] = counted.get(id(node), 0) + 1
-        held = 0
+        held = full = 0
         for node in self._nodes():
             owners.append(node.page)
             held += 1
             assert node.leases == counted.get(id(node), 0), "a lock without a lease"
+            if len(node.tokens) == PAGE:
+                full += 1
+                found = self.find(node.salt, node.digest, node.depth * PAGE)
+                assert found is not None, "a full page is not in the index"
+                assert found[-PAGE:] == list(node.tokens)
             assert 1 <= len(node.tokens) <= PAGE
             assert not node.children or len(node.tokens) == PAGE, "a partial page has children"
             order = [child.tokens for child in node.children]
             assert order == sorted(set(order)), "children are out of order"
+        assert len(self._index) == full, "the index holds a page that is gone"
         assert sorted(owners) == list(range(1, self.pages)), "a page is lost or owned twice"
         assert (self._held, self._leased) == (held, self.pages - 1 - held - len(self._free))
 
