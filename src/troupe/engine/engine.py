@@ -138,14 +138,15 @@ class Engine:
             except RuntimeError:  # the reader's event loop is closed: nobody reads any more
                 generation.cancelled = True
 
-        room = self.context_length - len(request.prompt)
+        asked = len(request.prompt) - request.resumed
+        room = self.context_length - asked
         answer = room if request.max_tokens is None else min(room, request.max_tokens)
         end_ids = frozenset(request.stop_token_ids)
         if not request.ignore_eos:
             end_ids |= frozenset(self.config.eos_token_ids)
         generation = Generation(
             request=request,
-            limit=len(request.prompt) + answer,
+            limit=asked + answer,
             end_ids=end_ids,
             vocabulary=self.vocabulary,
             deliver=deliver,
@@ -172,6 +173,14 @@ def _check_request(request: GenerateRequest, config: ModelConfig, context_length
                 f"the prompt holds token {token}; ids go from 0 to {config.vocab_size - 1}",
                 "prompt",
             )
+    if not 0 <= request.resumed < len(prompt):
+        raise InvalidRequest("resume_token_ids leaves no prompt", "resume_token_ids")
+    if request.max_tokens is not None and request.resumed and request.resumed >= request.max_tokens:
+        raise InvalidRequest(
+            f"the answer to resume has {request.resumed} tokens, and max_tokens is "
+            f"{request.max_tokens}: it has ended",
+            "resume_token_ids",
+        )
     if request.max_tokens is not None and request.max_tokens < 1:
         raise InvalidRequest("max_tokens must be at least 1", "max_tokens")
     if len(request.stop) > MAX_STOPS:

@@ -6,9 +6,10 @@ after it was handed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from troupe.engine.errors import InvalidRequest
 from troupe.engine.kv import Lease
 from troupe.engine.sampling import Sampler
 from troupe.engine.text import Detokenizer, StopFinder, Vocabulary
@@ -47,9 +48,11 @@ class Generation:
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt)
-        self._sampler = Sampler(self.request.sampling, self.request.prompt)
+        asked = len(self.tokens) - self.request.resumed
+        self._sampler = Sampler(self.request.sampling, self.tokens[:asked])
         self._text = Detokenizer(self.vocabulary)
         self._stops = StopFinder(self.request.stop)
+        self._resume(self.tokens[asked:])
 
     @property
     def pending(self) -> int:
@@ -76,15 +79,32 @@ class Generation:
             return text, "stop" if self._stops.found is not None else "length"
         return text, None
 
+    def _resume(self, tokens: Sequence[int]) -> None:
+        """Stand where the answer broke off: what `tokens` said is said, and what they held back
+        (half a character, a possible stop string) is held back again. Raises `InvalidRequest` if
+        they are a whole answer."""
+        if not tokens:
+            return
+        for token in tokens:
+            if token not in self.end_ids:
+                self._stops.push(self._text.push(token))
+            if token in self.end_ids or self._stops.found is not None:
+                raise InvalidRequest(
+                    "the answer to resume has ended: it holds an end token or a stop string",
+                    "resume_token_ids",
+                )
+        self._sampler.resume(tokens)
+
     def usage(self, now: float) -> Usage:
-        """What it took so far."""
+        """What it took so far. Of a resumed answer, all of it, and no row of it as cached."""
         times = self.times
         admitted = times.admitted or now
         first = times.first_token or now
+        asked = len(self.request.prompt) - self.request.resumed
         return Usage(
-            prompt_tokens=len(self.request.prompt),
-            cached_tokens=self.lease.cached if self.lease is not None else 0,
-            completion_tokens=len(self.tokens) - len(self.request.prompt),
+            prompt_tokens=asked,
+            cached_tokens=min(asked, self.lease.cached) if self.lease is not None else 0,
+            completion_tokens=len(self.tokens) - asked,
             queue_s=admitted - times.submitted,
             prefill_s=first - admitted,
             decode_s=now - first,

@@ -75,7 +75,8 @@ class Shape:
 
     model: str
     chat: bool
-    prompt_ids: Sequence[int] | None  # set if the request wants token ids
+    prompt_ids: Sequence[int] | None  # set if the request wants the prompt's token ids
+    token_ids: bool = False  # whether it wants the answer's
     created: int = field(default_factory=lambda: int(time.time()))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -91,6 +92,7 @@ class Shape:
             choice["text"] = text
         if self.prompt_ids is not None:
             choice["prompt_token_ids"] = list(self.prompt_ids)
+        if self.token_ids:
             choice["token_ids"] = [token for chunk in chunks for token in chunk.token_ids]
         return {
             **self._envelope(streamed=False),
@@ -123,7 +125,7 @@ class Shape:
             choice["delta"] = {"content": chunk.text} if chunk.text else {}
         else:
             choice["text"] = chunk.text
-        if self.prompt_ids is not None:
+        if self.token_ids:
             choice["token_ids"] = list(chunk.token_ids)
         return {**self._envelope(streamed=True), "choices": [choice]}
 

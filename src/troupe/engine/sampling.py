@@ -91,6 +91,16 @@ class Sampler:
         self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
         self._counts: dict[int, int] = {}  # of the answer's tokens
 
+    def resume(self, tokens: Sequence[int]) -> None:
+        """Stand where a sampler stands that has drawn `tokens`. A token takes one number of the
+        generator, whichever it is, so a seed goes on in its place."""
+        for token in tokens:
+            self._counts[token] = self._counts.get(token, 0) + 1
+        if self._params.repetition_penalty != 1.0:
+            self._seen.update(tokens)
+        if self._params.temperature >= GREEDY_BELOW:
+            self._generator.bit_generator.advance(len(tokens))  # type: ignore[attr-defined]
+
     def draw(self, logits_V: Floats) -> int:
         """The next token. `logits_V` is left as it is. Raises `ValueError` for logits that are no
         numbers."""

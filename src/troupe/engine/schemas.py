@@ -57,7 +57,9 @@ class _Body(BaseModel):
     stop_token_ids: list[int] | None = None
     ignore_eos: bool = False
     cache_salt: str | None = None
-    return_token_ids: bool = False
+    # True as in vLLM; "answer" leaves out the prompt's, which its sender knows.
+    return_token_ids: bool | Literal["answer"] = False
+    resume_token_ids: list[int] | None = None
     n: int | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
@@ -72,9 +74,11 @@ class _Body(BaseModel):
     ) -> GenerateRequest:
         """What the engine is asked, for a prompt of token ids."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        resumed = self.resume_token_ids or []
         return GenerateRequest(
-            prompt=prompt,
+            prompt=[*prompt, *resumed] if resumed else prompt,
             max_tokens=max_tokens,
+            resumed=len(resumed),
             sampling=self.sampling(defaults),
             stop=tuple(stop),
             stop_token_ids=tuple(self.stop_token_ids or ()),

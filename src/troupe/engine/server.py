@@ -165,7 +165,10 @@ class _Service:
         request_id: str = request.state.request_id
         asked = body.request(prompt, self.engine.default_sampling, request_id, max_tokens)
         shape = Shape(
-            self._name, isinstance(body, ChatBody), prompt if body.return_token_ids else None
+            self._name,
+            isinstance(body, ChatBody),
+            prompt if body.return_token_ids is True else None,
+            body.return_token_ids is not False,
         )
         chunks = self._logged(asked, request.state.traceparent)
         # The first chunk is awaited before the answer begins, so that a refusal has its status.
@@ -275,7 +278,7 @@ async def _events(
             yield opening
         chunk = first
         while True:
-            if chunk.text or chunk.finish_reason or shape.prompt_ids is not None:
+            if chunk.text or chunk.finish_reason or shape.token_ids:
                 yield shape.piece(chunk)
             if chunk.finish_reason is not None:
                 break
