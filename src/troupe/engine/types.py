@@ -35,15 +35,15 @@ class GenerateRequest:
 
     prompt: Sequence[int]
     max_tokens: int | None = None  # None: what the context has room for
-    # The last so many of `prompt` are the beginning of the answer: drawn and delivered before, by
-    # an engine that is gone. The answer goes on after them as if it had never broken off.
-    resumed: int = 0
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()  # beside the model's own end tokens
     ignore_eos: bool = False
     cache_salt: str = ""  # only requests of the same salt share keys and values
     request_id: str = ""
+    # The last so many of `prompt` are the beginning of the answer: drawn and delivered before, by
+    # an engine that is gone. The answer goes on after them as if it had never broken off.
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
