@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from troupe.engine.steps import PAGE, Arena, Floats, Span, StepModel
+from troupe.engine.steps import GLOBAL, LOCAL, PAGE, SCRATCH_PAGE, Arena, Floats, Span, StepModel
 
 
 def chunks_of(rng: random.Random, total: int) -> list[int]:
@@ -18,12 +18,19 @@ def chunks_of(rng: random.Random, total: int) -> list[int]:
 
 
 def run_together(
-    model: StepModel[Arena], arena: Arena, prompts: list[list[int]], rng: random.Random
+    model: StepModel[Arena],
+    arena: Arena,
+    prompts: list[list[int]],
+    rng: random.Random,
+    window: int = 0,
 ) -> list[Floats]:
     """All prompts interleaved at random, decodes and chunks in the same steps, on pages scattered
-    over the arena; each one's last logits."""
-    free = rng.sample(range(1, arena.pages), arena.pages - 1)
-    pages = [[free.pop() for _ in range(-(-len(ids) // PAGE))] for ids in prompts]
+    over the arena; each one's last logits. In an arena of two groups, pages of the local one are
+    forgotten as soon as `window` allows."""
+    tables = [
+        [[free.pop() for _ in range(-(-len(ids) // PAGE))] for ids in prompts]
+        for free in (rng.sample(range(1, count), count - 1) for count in arena.counts)
+    ]
     done = [0] * len(prompts)
     results: dict[int, Floats] = {}
     while len(results) < len(prompts):
@@ -32,7 +39,13 @@ def run_together(
             left = len(ids) - done[i]
             if left and rng.random() < 0.7:
                 count = min(left, rng.choice([1, 1, 5, 60]))
-                spans.append(Span(ids[done[i] : done[i] + count], done[i], pages[i], count == left))
+                local = None
+                if len(tables) == 2:
+                    local = tables[LOCAL][i]
+                    behind = max(0, done[i] - window + 1) // PAGE
+                    local[:behind] = [SCRATCH_PAGE] * behind
+                tokens, pages = ids[done[i] : done[i] + count], tables[GLOBAL][i]
+                spans.append(Span(tokens, done[i], pages, count == left, local))
                 owners.append(i)
                 done[i] += count
         if spans:

@@ -14,13 +14,16 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from troupe.engine.config import ModelConfig
+from troupe.engine.config import SLIDING, ModelConfig
 
 PAGE = 16  # tokens
 SCRATCH_PAGE = 0  # padding may be written here; no sequence owns it
 MAX_ROWS = 512  # tokens of a step
 
+GLOBAL, LOCAL = 0, 1  # groups of layers, each with pages of its own
+
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +31,50 @@ class Span:
     """Successive tokens of one sequence to run now: one for a decode, many for a prefill chunk.
 
     `pages` covers the sequence from position 0 to the span's end, and holds keys and values of all
-    positions before `start`.
+    positions before `start`. `local` is the same for the sliding layers of an arena in which those
+    have pages of their own: what lies farther back than their window may be `SCRATCH_PAGE`.
     """
 
     tokens: Sequence[int]
     start: int
     pages: Sequence[int]
     wants_logits: bool  # of its last token
+    local: Sequence[int] | None = None  # None: sliding layers use `pages` too
+
+
+def layer_groups(config: ModelConfig, groups: int) -> tuple[tuple[int, ...], ...]:
+    """The layers that make keys and values: as one group, or as those of full attention (`GLOBAL`)
+    and the sliding ones (`LOCAL`)."""
+    layers = range(config.first_shared_layer)
+    if groups == 1:
+        return (tuple(layers),)
+    local = tuple(i for i in layers if config.layer_types[i] == SLIDING)
+    return tuple(i for i in layers if i not in local), local
 
 
 class Arena(Protocol):
-    """Where keys and values lie."""
+    """Where keys and values lie: pages of each group of layers, numbered from 0."""
 
-    pages: int
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Pages of each group, scratch page included."""
+        ...
 
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        """Copy the first `tokens` of a page onto another page, in every layer."""
+    @property
+    def page_bytes(self) -> tuple[int, ...]:
+        """Bytes of a page of each group."""
+        ...
+
+    def copy(self, source: int, target: int, tokens: int, group: int = GLOBAL) -> None:
+        """Copy the first `tokens` of a page onto another page, in every layer of the group."""
+        ...
+
+    def read(self, group: int, pages: Sequence[int]) -> Bytes:
+        """Copy pages out: `(pages, page_bytes[group])` uint8."""
+        ...
+
+    def write(self, group: int, pages: Sequence[int], data: Bytes) -> None:
+        """Put back what `read` gave, on these pages."""
         ...
 
 
@@ -73,8 +104,8 @@ class Backend(Generic[A]):
     """One way to compute steps."""
 
     name: str
-    token_bytes: Callable[[ModelConfig], int]  # of one token's keys and values
-    arena: Callable[[ModelConfig, int], A]  # of so many pages
+    token_bytes: Callable[..., int]  # (config, layers or all): of one token's keys and values
+    arena: Callable[..., A]  # (config, pages, local pages or None)
     load: Callable[[Path, int, int], StepModel[A]]  # folder, longest sequence, threads
 
 

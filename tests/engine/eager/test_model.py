@@ -83,9 +83,10 @@ def test_logits_do_not_depend_on_chunks_pages_or_batch_mates(config: ModelConfig
             pages = pages_for(rng, len(ids), taken, 80)
             alone.append(logits_by_chunks(model, arena, ids, pages, chunks_of(rng, len(ids))))
             taken.difference_update(pages)
-        together = run_together(model, EagerArena(config, 80), prompts, rng)
-        for one, other in zip(alone, together, strict=True):
-            assert np.array_equal(one, other)
+        for shared in (EagerArena(config, 80), EagerArena(config, 80, 70)):
+            together = run_together(model, shared, prompts, rng, config.sliding_window)
+            for one, other in zip(alone, together, strict=True):
+                assert np.array_equal(one, other)
 
 
 THREADS = """

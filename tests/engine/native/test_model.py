@@ -93,10 +93,10 @@ def test_logits_do_not_depend_on_chunks_pages_threads_or_batch_mates(
             run_alone(alone, ids, rng.sample(range(1, 80), -(-len(ids) // PAGE)), [len(ids)])
             for ids in prompts
         ]
-        for one, other in zip(
-            run_together(shared, NativeArena(config, 80), prompts, rng), expected, strict=True
-        ):
-            assert np.array_equal(one, other)
+        for arena in (NativeArena(config, 80), NativeArena(config, 80, 70)):
+            together = run_together(shared, arena, prompts, rng, config.sliding_window)
+            for one, other in zip(together, expected, strict=True):
+                assert np.array_equal(one, other)
 
 
 @pytest.mark.usefixtures("best")

@@ -100,14 +100,16 @@ class EagerModel:
         ordered = sorted(range(len(spans)), key=lambda i: len(spans[i].tokens) > 1)
         tokens = [t for i in ordered for t in spans[i].tokens]
         positions = [spans[i].start + j for i in ordered for j in range(len(spans[i].tokens))]
-        slots = [_slot(spans[i], j) for i in ordered for j in range(len(spans[i].tokens))]
         pad = padded_rows(len(tokens)) - len(tokens)
         x_MD = self._embed[torch.tensor(tokens + [0] * pad)] * math.sqrt(config.hidden_size)
         groups = self._groups([spans[i] for i in ordered])
-        slots_R = torch.tensor(slots)
+        slots = {
+            kind: torch.tensor([s for i in ordered for s in _slots(spans[i], kind)])
+            for kind in self._ropes
+        }
         ropes = self._rope_rows(positions, pad)
         for layer in range(config.first_shared_layer):
-            x_MD = self._layer(layer, x_MD, ropes, groups, arena, slots_R, {})
+            x_MD = self._layer(layer, x_MD, ropes, groups, arena, slots, {})
 
         ends: dict[int, int] = {}  # span -> its last row
         row = 0
@@ -127,8 +129,7 @@ class EagerModel:
         x_MD = F.pad(x_RD, (0, 0, 0, pad))
         if config.num_kv_shared_layers:
             positions = [span.start + len(span.tokens) - 1 for span in spans]
-            tables = [span.pages for span in spans]
-            groups = [_Group(0, rows, self._views(positions, tables))]
+            groups = [_Group(0, rows, self._views(positions, spans))]
             ropes = self._rope_rows(positions, pad)
             gathered: dict[int, Tensor] = {}
             for layer in range(config.first_shared_layer, config.num_hidden_layers):
@@ -146,7 +147,7 @@ class EagerModel:
         ropes: dict[LayerType, tuple[Tensor, Tensor]],
         groups: Sequence[_Group],
         arena: EagerArena,
-        slots: Tensor | None,
+        slots: dict[LayerType, Tensor] | None,
         gathered: dict[int, Tensor],
     ) -> Tensor:
         """One layer. With `slots` it stores keys and values; without, it reads those of the layer
@@ -162,9 +163,9 @@ class EagerModel:
         swapped = turning.roll(config.dim(layer) // 2, dims=-1)
         turned = turning * cos + swapped * signed_sin
         if slots is not None:
-            rows = slots.shape[0]
+            rows = slots[kind].shape[0]
             values = heads[:rows, H + config.num_key_value_heads :]
-            arena.write(layer, slots, turned[:rows, H:], values)
+            arena.store(layer, slots[kind], turned[:rows, H:], values)
         out = torch.zeros(M, H, config.dim(layer))
         source = config.kv_layer(layer)
         for group in groups:
@@ -192,22 +193,24 @@ class EagerModel:
         groups: list[_Group] = []
         singles = [span for span in spans if len(span.tokens) == 1]
         if singles:
-            views = self._views([s.start for s in singles], [s.pages for s in singles])
+            views = self._views([s.start for s in singles], singles)
             groups.append(_Group(0, len(singles), views))
         row = len(singles)
         for span in spans[len(singles) :]:
             count = len(span.tokens)
-            views = self._views(list(range(span.start, span.start + count)), [span.pages])
+            views = self._views(list(range(span.start, span.start + count)), [span])
             groups.append(_Group(row, row + count, views))
             row += count
         return groups
 
-    def _views(
-        self, positions: Sequence[int], tables: Sequence[Sequence[int]]
-    ) -> dict[LayerType, View]:
+    def _views(self, positions: Sequence[int], spans: Sequence[Span]) -> dict[LayerType, View]:
         window = self.config.sliding_window
         return {
-            kind: view(positions, tables, window if kind == SLIDING else None)
+            kind: view(
+                positions,
+                [_table(span, kind) for span in spans],
+                window if kind == SLIDING else None,
+            )
             for kind in self._ropes
         }
 
@@ -243,11 +246,18 @@ def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return (x * mean_square.rsqrt_()).mul_(weight)
 
 
-def _slot(span: Span, offset: int) -> int:
-    position = span.start + offset
-    page = span.pages[position // PAGE]
-    assert page != SCRATCH_PAGE, "a sequence was given the scratch page"
-    return page * PAGE + position % PAGE
+def _table(span: Span, kind: LayerType) -> Sequence[int]:
+    return span.pages if span.local is None or kind != SLIDING else span.local
+
+
+def _slots(span: Span, kind: LayerType) -> list[int]:
+    """Where the keys and values of a span's tokens go, in layers of one type."""
+    table, slots = _table(span, kind), []
+    for position in range(span.start, span.start + len(span.tokens)):
+        page = table[position // PAGE]
+        assert page != SCRATCH_PAGE, "a sequence was given the scratch page"
+        slots.append(page * PAGE + position % PAGE)
+    return slots
 
 
 def _signed_rope(config: ModelConfig, layer: int) -> tuple[Tensor, Tensor]:

@@ -46,6 +46,7 @@ class Layer(c.Structure):
         ("makes_kv", c.c_int32),
         ("dim", c.c_int32),
         ("window", c.c_int32),
+        ("local", c.c_int32),
         ("inner", c.c_int32),
         ("scalar", c.c_float),
     )
@@ -81,6 +82,7 @@ class Batch(c.Structure):
         ("positions", c.c_void_p),
         ("table", c.c_void_p),
         ("pages", c.c_void_p),
+        ("local_pages", c.c_void_p),
         ("wanted", c.c_void_p),
         ("rows", c.c_int32),
         ("wanted_count", c.c_int32),

@@ -101,13 +101,16 @@ class NativeModel:
         positions: list[int] = []
         table: list[int] = []
         pages: list[int] = []
+        local: list[int] = []
         wanted: list[int] = []
         for span in spans:
             count = len(span.tokens)
             tokens += span.tokens
             positions += range(span.start, span.start + count)
             table += [len(pages)] * count
-            pages += span.pages[: -(-(span.start + count) // PAGE)]
+            reach = -(-(span.start + count) // PAGE)
+            pages += span.pages[:reach]
+            local += (span.pages if span.local is None else span.local)[:reach]
             if span.wants_logits:
                 wanted.append(len(tokens) - 1)
         if not 0 < len(tokens) <= MAX_ROWS or max(positions) >= self._context:
@@ -116,7 +119,7 @@ class NativeModel:
                 f"may have 1 to {MAX_ROWS}, at positions below {self._context}"
             )
         logits = np.empty((len(wanted), self.config.vocab_size), np.float32)
-        arrays = [np.array(a, np.int32) for a in (tokens, positions, table, pages, wanted)]
+        arrays = [np.array(a, np.int32) for a in (tokens, positions, table, pages, local, wanted)]
         batch = library.Batch(
             *(array.ctypes.data for array in arrays),
             len(tokens),
@@ -181,6 +184,7 @@ class NativeModel:
             makes_kv=makes_kv,
             dim=config.dim(layer),
             window=config.sliding_window if sliding else 2**30,
+            local=sliding,
             inner=config.mlp_size(layer),
             scalar=1.0 if scalar is None else float(scalar[0]),
         )

@@ -94,8 +94,11 @@ class Model {
   void step(const TroupeBatch& batch) {
     caches_ = batch.caches;
     positions_.assign(batch.positions, batch.positions + batch.rows);
-    tables_.resize(batch.rows);
-    for (int r = 0; r < batch.rows; r++) tables_[r] = batch.pages + batch.table[r];
+    for (int local = 0; local < 2; local++) {
+      const int32_t* pages = local ? batch.local_pages : batch.pages;
+      tables_[local].resize(batch.rows);
+      for (int r = 0; r < batch.rows; r++) tables_[local][r] = pages + batch.table[r];
+    }
     int rows = batch.rows;
     each_row(rows, [&](int r, int) { embed(batch.tokens[r], &s_.x[size_t(r) * m_.hidden]); });
     for (int i = 0; i < m_.layer_count; i++) {
@@ -160,7 +163,7 @@ class Model {
       std::memcpy(&s_.x[size_t(i) * m_.hidden], &s_.x[size_t(r) * m_.hidden],
                   sizeof(float) * m_.hidden);
       positions_[i] = positions_[r];
-      tables_[i] = tables_[r];
+      for (auto& tables : tables_) tables[i] = tables[r];
     }
     return batch.wanted_count;
   }
@@ -206,7 +209,7 @@ class Model {
     }
     if (!l.makes_kv) return;
     const Cache cache{caches_[l.cache], l.cache_stride, m_.kv_heads, l.dim};
-    const int32_t page = tables_[r][position / kLanes];
+    const int32_t page = tables_[l.local][r][position / kLanes];
     for (int g = 0; g < m_.kv_heads; g++) {
       float* key = row + (m_.heads + g) * l.dim;
       float* value = row + (m_.heads + m_.kv_heads + g) * l.dim;
@@ -233,7 +236,7 @@ class Model {
         const int first = item % (m_.kv_heads * split) * heads;  // query head
         const size_t at = size_t(r) * m_.heads + first;
         const AttendArgs args{&cache,
-                              tables_[r],
+                              tables_[l.local][r],
                               positions_[r],
                               l.window,
                               heads,
@@ -268,7 +271,7 @@ class Model {
   Scratch s_;
   uint8_t* const* caches_ = nullptr;
   std::vector<int32_t> positions_;
-  std::vector<const int32_t*> tables_;
+  std::vector<const int32_t*> tables_[2];  // of global layers, of local ones
   int stride_ = 0;         // of rows of integers
   int64_t wide_ = 0;       // of rows of `qkv`
   int64_t scores_stride_ = 0;

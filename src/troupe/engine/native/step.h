@@ -27,6 +27,7 @@ struct TroupeLayer {
   int32_t makes_kv;
   int32_t dim;
   int32_t window;
+  int32_t local;  // whether its pages are those of `local_pages`
   int32_t inner;
   float scalar;
 };
@@ -54,6 +55,7 @@ struct TroupeBatch {
   const int32_t* positions;
   const int32_t* table;   // of each row: where its sequence's pages begin in `pages`
   const int32_t* pages;
+  const int32_t* local_pages;  // of layers that are local; laid out as `pages`
   const int32_t* wanted;  // rows whose logits are wanted, ascending
   int32_t rows;
   int32_t wanted_count;
