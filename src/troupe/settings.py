@@ -87,6 +87,24 @@ class Settings(BaseSettings):
     engine_max_sequences: int = Field(
         default=32, ge=1, le=4096, description="Answers that the engine works on at a time."
     )
+    engine_step_tokens: int = Field(
+        default=256,
+        ge=1,
+        le=512,
+        description="Rows of an engine's step, at most: where its dial between latency and cost "
+        "stands at first.",
+    )
+    engine_queue_target_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds that a request may be expected to wait for the engine; those that "
+        "would wait longer are refused. No limit if not set.",
+    )
+    engine_operator_token: SecretStr | None = Field(
+        default=None,
+        description="Token for what operators ask of the engine, such as turning its dial; "
+        "if not set, programs on the engine's machine may, and nobody else.",
+    )
     openai_base_url: str | None = Field(
         default=None,
         description="Base URL of any OpenAI-compatible server to offer models from.",

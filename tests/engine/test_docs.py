@@ -11,6 +11,7 @@ from pathlib import Path
 
 from starlette.routing import Route
 
+from tests.engine.serving import serving_in_thread
 from troupe.engine.metrics import Metrics
 from troupe.engine.server import EngineServerOptions, create_app
 from troupe.engine.types import EngineOptions
@@ -43,6 +44,17 @@ def test_every_file_is_described() -> None:
     for path in Path(troupe.engine.__file__).parent.glob("*.py"):
         if path.stem not in ("__init__", "errors", "types", "metrics"):
             assert f"`{path.name}`" in DOCS, path.name
+
+
+def test_the_shell_examples_run(checkpoint: Path) -> None:
+    with serving_in_thread(EngineServerOptions(checkpoint)) as (base, _):
+        for block in re.findall(r"```sh\n(curl.*?)```", DOCS, re.DOTALL):
+            subprocess.run(
+                ["bash", "-e", "-c", block],
+                env={**os.environ, "ENGINE": base},
+                capture_output=True,
+                check=True,
+            )
 
 
 def test_the_example_runs(checkpoint: Path) -> None:

@@ -24,6 +24,7 @@ from troupe.engine.errors import (
 from troupe.engine.native.model import NativeModel
 from troupe.engine.ref import Model
 from troupe.engine.sampling import Sampler, SamplingParams
+from troupe.engine.scheduler import Dial
 from troupe.engine.steps import Floats, Span
 from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
 
@@ -323,3 +324,101 @@ async def test_missing_weights_are_reported_by_the_state(tmp_path: Path, checkpo
         await engine.loaded()
     assert engine.state == "failed"
     await engine.close()
+
+
+async def test_prompts_that_begin_alike_are_computed_once(checkpoint: Path) -> None:
+    options = EngineOptions(kv_bytes=2**20, max_sequences=8, step_tokens=16)
+    engine = Engine(checkpoint, options)
+    shared = list(range(20, 150))
+    prompts = [[*shared, 5, i, 6] for i in range(6)]
+    tasks = [asyncio.create_task(answer(engine, request(prompt))) for prompt in prompts]
+    await asyncio.sleep(0)
+    engine.start()
+    answers = await asyncio.gather(*tasks)
+    cached = sorted(last.usage.cached_tokens for _, _, last in answers if last.usage)
+    whole_pages = len(shared) // 16 * 16
+    assert cached[0] == 0
+    assert all(count >= whole_pages for count in cached[1:])
+    await settled(engine)
+    fresh = Engine(checkpoint, EngineOptions(kv_bytes=2**20, max_sequences=1))
+    fresh.start()
+    assert [ids for ids, _, _ in answers] == [
+        (await answer(fresh, request(prompt)))[0] for prompt in prompts
+    ]
+    await fresh.close()
+    await engine.close()
+
+
+async def test_who_waits_for_a_prompt_that_is_given_up_computes_it(checkpoint: Path) -> None:
+    engine = Engine(checkpoint, EngineOptions(kv_bytes=2**20, step_tokens=1))
+    prompt = list(range(20, 200))
+    first = asyncio.create_task(answer(engine, request(prompt)))
+    second = asyncio.create_task(answer(engine, request([*prompt, 9])))
+    await asyncio.sleep(0)
+    engine.start()
+    await engine.loaded()
+    await asyncio.sleep(0.005)
+    first.cancel()
+    ids, _, last = await second
+    assert len(ids) == 8
+    assert last.usage is not None
+    assert last.usage.cached_tokens < len(prompt)
+    await settled(engine)
+    await engine.close()
+
+
+async def test_answers_do_not_depend_on_the_dial_the_company_or_the_threads(
+    checkpoint: Path,
+) -> None:
+    """Random schedules: requests come at random moments, some are given up, and the dial is turned
+    meanwhile. What a token is drawn from is the same, bit for bit, as alone."""
+    sampling = SamplingParams(temperature=1.0, seed=3)
+    rng = random.Random(5)
+    shared = [rng.randrange(400) for _ in range(60)]
+    prompts = [
+        [*shared[: rng.randrange(60)], *(rng.randrange(400) for _ in range(rng.randrange(1, 90)))]
+        for _ in range(12)
+    ]
+    alone = Engine(checkpoint, EngineOptions(kv_bytes=2**20, max_sequences=1))
+    alone.start()
+    expected = [(await answer(alone, request(p, 12, sampling=sampling)))[0] for p in prompts]
+    await alone.close()
+    for seed, threads in enumerate((1, 2, 1)):
+        rng = random.Random(seed)
+        options = EngineOptions(kv_bytes=2**19, max_sequences=6, threads=threads)
+        engine = Engine(checkpoint, options)
+        engine.start()
+
+        async def later(place: int, wait: float, engine: Engine = engine) -> list[int]:
+            await asyncio.sleep(wait)
+            asked = request(prompts[place], 12, sampling=sampling)
+            return (await answer(engine, asked))[0]
+
+        async def given_up(place: int, engine: Engine = engine) -> None:
+            stream = engine.generate(request(prompts[place], 60, sampling=sampling))
+            await anext(stream)
+            await stream.aclose()  # type: ignore[attr-defined]
+
+        async def turning(rng: random.Random = rng, engine: Engine = engine) -> None:
+            while True:
+                engine.turn(Dial(rng.choice([1, 3, 16, 70, 256])))
+                await asyncio.sleep(0.001)
+
+        turner = asyncio.create_task(turning())
+        waits = [rng.random() * 0.05 for _ in prompts]
+        got = await asyncio.gather(
+            *(later(place, wait) for place, wait in enumerate(waits)),
+            *(given_up(rng.randrange(12)) for _ in range(3)),
+        )
+        turner.cancel()
+        assert got[:12] == expected
+        await settled(engine)
+        await engine.close()
+
+
+async def test_a_dial_has_its_ends(engine: Engine) -> None:
+    for wrong in (Dial(0), Dial(10_000), Dial(queue_target_s=-1.0)):
+        with pytest.raises(InvalidRequest):
+            engine.turn(wrong)
+    engine.turn(Dial(7, 1.5))
+    assert engine.dial == Dial(7, 1.5)

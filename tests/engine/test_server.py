@@ -9,17 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.engine.serving import serving_in_thread, wait_ready
 from troupe.engine.engine import Engine
 from troupe.engine.server import EngineServerOptions, create_app
 from troupe.engine.types import EngineOptions
@@ -35,35 +34,14 @@ def served(checkpoint: Path) -> Iterator[tuple[str, Engine]]:
         engine=EngineOptions(kv_bytes=2 * 2**20, max_sequences=3, max_waiting=2),
         max_body_bytes=50_000,
     )
-    app = create_app(options)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        wait_ready(base)
-        yield base, app.state.engine
-        server.should_exit = True
-        thread.join()
+    with serving_in_thread(options) as served:
+        yield served
 
 
 @pytest.fixture
 def client(served: tuple[str, Engine]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served[0], timeout=60) as client:
         yield client
-
-
-def wait_ready(base: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process is None or process.poll() is None, "the server ended"
-        try:
-            if httpx.get(base + "/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    pytest.fail("the server never became ready")
 
 
 def events(response: httpx.Response) -> list[dict[str, object]]:

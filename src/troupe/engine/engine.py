@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, In
 from troupe.engine.generation import Generation, Times
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampling import SamplingParams
+from troupe.engine.scheduler import Dial
 from troupe.engine.steps import MAX_ROWS, PAGE
 from troupe.engine.text import Vocabulary
 from troupe.engine.types import (
@@ -74,6 +76,20 @@ class Engine:
     def why_not(self) -> str:
         """Why the state is not `ready`; empty when it is."""
         return self._worker.why_not
+
+    @property
+    def dial(self) -> Dial:
+        """How the dial between latency and cost stands."""
+        return self._worker.dial
+
+    def turn(self, dial: Dial) -> None:
+        """Turn the dial while answers are made; the next step heeds it. No answer depends on it.
+        Raises `InvalidRequest` for a place that it does not have."""
+        if not 1 <= dial.step_tokens <= MAX_ROWS:
+            raise InvalidRequest(f"step_tokens must be 1 to {MAX_ROWS}", "step_tokens")
+        if dial.queue_target_s is not None and not dial.queue_target_s >= 0:
+            raise InvalidRequest("queue_target_s must not be below 0", "queue_target_s")
+        self._worker.turn(dial)
 
     async def loaded(self) -> None:
         """Wait until the model is loaded. Raises `EngineStopped` if it cannot be."""
@@ -208,6 +224,9 @@ def _check_options(options: EngineOptions, token_bytes: int, context: int) -> No
     for name, value, low, high in ranges:
         if not low <= value <= high:
             raise EngineError(f"{name} is {value}, and must be {low} to {high}")
+    target = options.queue_target_s
+    if target is not None and not 0 <= target < math.inf:
+        raise EngineError(f"queue_target_s is {target}, and must be 0 or more")
     # The longest answer must fit beside nothing else, or it would wait for ever.
     least = (context + PAGE) * token_bytes
     if options.kv_bytes < least:

@@ -20,11 +20,15 @@ class InvalidRequest(EngineError):
         self.code = code
 
 
+class NotAllowed(EngineError):
+    """An operator's request from somebody who is none."""
+
+
 class Overloaded(EngineError):
     """The queue is full. The same request may be sent again after `retry_after_s` seconds."""
 
-    def __init__(self, waiting: int, limit: int, retry_after_s: int) -> None:
-        super().__init__(f"{waiting} requests are waiting, and no more than {limit} may")
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
         self.retry_after_s = retry_after_s
 
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from troupe.engine.errors import InvalidRequest
+from troupe.engine.inflight import Wait
 from troupe.engine.kv import Lease
 from troupe.engine.sampling import Sampler
+from troupe.engine.steps import PAGE
 from troupe.engine.text import Detokenizer, StopFinder, Vocabulary
 from troupe.engine.types import Chunk, FinishReason, GenerateRequest, Usage
 
@@ -38,18 +40,22 @@ class Generation:
     vocabulary: Vocabulary
     deliver: Deliver  # called from the worker's thread
     times: Times
+    prompt: list[int] = field(init=False)
     tokens: list[int] = field(init=False)
     computed: int = 0
     lease: Lease | None = None
+    urgency: float = 0.0  # the scheduler's
+    wait: Wait[Generation] | None = None  # whose pages it waits for
     cancelled: bool = False
     _sampler: Sampler = field(init=False)
     _text: Detokenizer = field(init=False)
     _stops: StopFinder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tokens = list(self.request.prompt)
-        asked = len(self.tokens) - self.request.resumed
-        self._sampler = Sampler(self.request.sampling, self.tokens[:asked])
+        self.prompt = list(self.request.prompt)
+        self.tokens = list(self.prompt)
+        asked = len(self.prompt) - self.request.resumed
+        self._sampler = Sampler(self.request.sampling, self.prompt[:asked])
         self._text = Detokenizer(self.vocabulary)
         self._stops = StopFinder(self.request.stop)
         self._resume(self.tokens[asked:])
@@ -61,6 +67,18 @@ class Generation:
     @property
     def decoding(self) -> bool:
         return self.computed >= len(self.request.prompt)
+
+    @property
+    def salt(self) -> str:
+        return self.request.cache_salt
+
+    @property
+    def prefilling(self) -> bool:
+        return self.lease is not None and not self.decoding
+
+    @property
+    def offered(self) -> int:
+        return self.lease.shared * PAGE if self.lease is not None else 0
 
     @property
     def sampler(self) -> Sampler:

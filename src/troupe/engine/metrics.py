@@ -37,6 +37,14 @@ class Metrics:
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of admitted generations.")
         self.cached_tokens = counter("cached_tokens", "Prompt tokens found in memory and not run.")
         self.generated_tokens = counter("generated_tokens", "Tokens drawn.")
+        self.shared_prefills = counter(
+            "shared_prefills", "Times that a prompt waited for rows that another was running."
+        )
+        self.step_tokens = gauge("step_tokens", "Where the dial stands: rows of a step, at most.")
+        self.queue_target_seconds = gauge(
+            "queue_target_seconds",
+            "Where the dial stands: the longest wait a request is queued for; +Inf is no limit.",
+        )
         self.steps = counter("steps", "Inference steps.")
         self.batch_fill = histogram(
             "batch_fill", "Rows of a step over the most that a step may have.", _FILL

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from troupe.engine.errors import EngineError, EngineStopped, InvalidRequest, Overloaded
+from troupe.engine.errors import (
+    EngineError,
+    EngineStopped,
+    InvalidRequest,
+    NotAllowed,
+    Overloaded,
+)
 from troupe.engine.types import Chunk, Usage
 
 
@@ -42,6 +48,8 @@ def http_error(error: EngineError) -> HttpError:
     if isinstance(error, InvalidRequest):
         status = {"model_not_found": 404, "body_too_large": 413}.get(error.code or "", 400)
         return HttpError(status, message, "invalid_request_error", error.param, error.code)
+    if isinstance(error, NotAllowed):
+        return HttpError(403, message, "permission_error", None, "not_allowed")
     if isinstance(error, Overloaded):
         after = error.retry_after_s
         return HttpError(429, message, "rate_limit_error", None, "queue_full", after)

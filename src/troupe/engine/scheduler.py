@@ -1,23 +1,30 @@
-"""Who runs in the next step: continuous batching as a function of values.
+"""Who runs in the next step: continuous batching as functions of values.
 
 Running decodes come first, one token each, so that streams never stall behind somebody's prompt;
-what is left of the step's token budget goes to prompts, in chunks, first come first served. The
-queue has a limit, and beyond it a request is refused. Knows no model and no memory: the worker
-says what can be admitted. Called by the worker, from one thread.
+what is left of the step's rows goes to prompts, in chunks, the shortest uncached suffix first, with
+ageing. The queue has a limit of length and may have one of time, and beyond them a request is
+refused. A dial between latency and cost (rows of a step, time in the queue) can be turned at any
+moment. Knows no model, no memory and no clock: the worker says what can be admitted. Called by the
+worker, from one thread.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from bisect import bisect_left, insort_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
 from troupe.engine.errors import Overloaded
 
+AGEING = 1_000.0  # tokens of prompt that a second of waiting outweighs
+
 
 class Job(Protocol):
     """What the scheduler needs to know of a sequence."""
+
+    urgency: float  # lower goes first; fixed while the job waits
 
     @property
     def pending(self) -> int:
@@ -30,13 +37,30 @@ class Job(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`step_tokens` bounds the rows of a step, and so how long a decode waits for prefill."""
+def urgency(uncached: int, arrived_s: float) -> float:
+    """The place of a job with so many tokens to run that arrived at a reading of a clock.
 
-    max_sequences: int = 32
-    max_waiting: int = 256
-    step_tokens: int = 256
+    Shortest first (Schrage 1968), with linear ageing. All age alike, so the order of two jobs never
+    changes, and one of n tokens is overtaken by nobody who comes n / `AGEING` seconds after it.
+    """
+    return uncached + AGEING * arrived_s
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Between latency and cost. Fewer rows make a step shorter and a token dearer, since a step
+    reads all weights however few its rows; a shorter queue answers sooner and refuses more."""
+
+    step_tokens: int = 256  # rows of a step, and so also the most answers worked on at a time
+    queue_target_s: float | None = None  # a request that would wait longer is refused
+
+
+class Admission(Enum):
+    """What became of a waiting job that may run."""
+
+    STARTED = auto()
+    HELD = auto()  # it waits for another's pages; others may pass it
+    NO_ROOM = auto()  # and nobody may pass it, or it might wait for ever
 
 
 J = TypeVar("J", bound=Job)
@@ -50,49 +74,94 @@ class Slice(Generic[J]):
     count: int
 
 
-class Scheduler(Generic[J]):
-    """Jobs wait, run, and leave. Each job is in one of the two queues, once."""
+def plan(running: Sequence[J], step_tokens: int) -> list[Slice[J]]:
+    """The next step of these jobs: decodes in the order given, then prefill by urgency.
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.waiting: deque[J] = deque()
+    A step has at most `step_tokens` rows, and one more where decodes fill it while there is prefill
+    to do: so neither kind ever stands still.
+    """
+    slices = [Slice(job, 1) for job in running if job.decoding][:step_tokens]
+    budget = max(1, step_tokens - len(slices))
+    prefills = [job for job in running if not job.decoding]
+    prefills.sort(key=lambda job: job.urgency)
+    for job in prefills:
+        if budget == 0:
+            break
+        count = min(job.pending, budget)
+        slices.append(Slice(job, count))
+        budget -= count
+    return slices
+
+
+class Scheduler(Generic[J]):
+    """Jobs wait, run, and leave. Each job is in one of the two lists, once."""
+
+    def __init__(self, max_sequences: int, max_waiting: int, dial: Dial) -> None:
+        self.max_sequences = max_sequences
+        self.max_waiting = max_waiting
+        self.dial = dial
+        self.waiting: list[J] = []  # by urgency, then by arrival
         self.running: list[J] = []
 
-    def add(self, job: J, retry_after_s: int) -> None:
-        """Queue a job. Raises `Overloaded` if the queue is full."""
-        if len(self.waiting) >= self.limits.max_waiting:
-            raise Overloaded(len(self.waiting), self.limits.max_waiting, retry_after_s)
-        self.waiting.append(job)
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at a time."""
+        return min(self.max_sequences, self.dial.step_tokens)
 
-    def admit(self, start: Callable[[J], bool]) -> list[J]:
-        """Move waiting jobs to the running ones, in order, until `start` says there is no room."""
+    def add(self, job: J, wait_s: float) -> None:
+        """Queue a job that is expected to wait so long. Raises `Overloaded` if the queue is full,
+        or longer than the dial says."""
+        target = self.dial.queue_target_s
+        if len(self.waiting) >= self.max_waiting:
+            why = (
+                f"{len(self.waiting)} requests are waiting, and no more than {self.max_waiting} may"
+            )
+            raise Overloaded(why, _seconds(wait_s))
+        if target is not None and wait_s > target:
+            why = f"a request would wait about {wait_s:.1f} seconds, and none may over {target:g}"
+            raise Overloaded(why, _seconds(wait_s - target))
+        insort_right(self.waiting, job, key=lambda one: one.urgency)
+
+    def admit(self, start: Callable[[J], Admission]) -> list[J]:
+        """Move waiting jobs to the running ones, the most urgent first, as `start` says."""
         admitted: list[J] = []
-        while self.waiting and len(self.running) < self.limits.max_sequences:
-            if not start(self.waiting[0]):
-                break
-            job = self.waiting.popleft()
-            self.running.append(job)
-            admitted.append(job)
+        place = 0
+        while place < len(self.waiting) and len(self.running) < self.slots:
+            job = self.waiting[place]
+            match start(job):
+                case Admission.STARTED:
+                    del self.waiting[place]
+                    self.running.append(job)
+                    admitted.append(job)
+                case Admission.HELD:
+                    place += 1
+                case Admission.NO_ROOM:
+                    break
         return admitted
 
     def plan(self) -> list[Slice[J]]:
-        """The next step: every decode, then prefill in the order of arrival, within the budget.
-
-        A step always holds at least one token of prefill if there is any, however many decodes run.
-        """
-        slices = [Slice(job, 1) for job in self.running if job.decoding]
-        budget = max(1, self.limits.step_tokens - len(slices))
-        for job in self.running:
-            if job.decoding or budget == 0:
-                continue
-            count = min(job.pending, budget)
-            slices.append(Slice(job, count))
-            budget -= count
+        """The next step. Where a step cannot hold all decodes, they take turns."""
+        slices = plan(self.running, self.dial.step_tokens)
+        decodes = sum(job.decoding for job in self.running)
+        if decodes > self.dial.step_tokens:
+            served = [piece.job for piece in slices if piece.job.decoding]
+            behind = {id(job) for job in served}
+            self.running = [job for job in self.running if id(job) not in behind] + served
         return slices
 
     def remove(self, job: J) -> None:
         """Forget a job, wherever it is; one that is nowhere is no error."""
         if job in self.running:
             self.running.remove(job)
-        elif job in self.waiting:
-            self.waiting.remove(job)
+            return
+        place = bisect_left(self.waiting, job.urgency, key=lambda one: one.urgency)
+        while place < len(self.waiting) and self.waiting[place].urgency == job.urgency:
+            if self.waiting[place] is job:
+                del self.waiting[place]
+                return
+            place += 1
+
+
+def _seconds(wait_s: float) -> int:
+    """As `Retry-After` says it: whole seconds, a minute at most."""
+    return max(1, min(60, round(wait_s)))

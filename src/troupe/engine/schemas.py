@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -159,7 +159,10 @@ _NOT_SERVED: dict[str, tuple[Any, ...]] = {
 }
 
 
-def parse(kind: type[CompletionBody] | type[ChatBody], data: Any) -> CompletionBody | ChatBody:
+B = TypeVar("B", bound=BaseModel)
+
+
+def parse(kind: type[B], data: Any) -> B:
     """Check a parsed JSON body. Raises `InvalidRequest` naming the first field at fault."""
     if not isinstance(data, Mapping):
         raise InvalidRequest("the body must be a JSON object")

@@ -29,6 +29,7 @@ from troupe.engine.chat_template import ChatTemplate
 from troupe.engine.engine import Engine
 from troupe.engine.errors import EngineError, EngineStopped, InvalidRequest
 from troupe.engine.exchange import Event, EventStream, read_json, unless_gone
+from troupe.engine.operators import Operators
 from troupe.engine.responses import HttpError, Shape, http_error
 from troupe.engine.schemas import ChatBody, CompletionBody, parse
 from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
@@ -52,6 +53,7 @@ class EngineServerOptions:
     engine: EngineOptions = field(default_factory=EngineOptions)
     max_body_bytes: int = 4 * 2**20
     drain_seconds: int = 5  # how long a stop waits for connections to close
+    operator_token: str | None = field(default=None, repr=False)  # None: loopback may, alone
 
 
 def create_app(options: EngineServerOptions) -> Starlette:
@@ -68,6 +70,7 @@ def create_app(options: EngineServerOptions) -> Starlette:
             Route("/v1/models/{name}", service.model),
             Route("/v1/models/{name}/context", service.context),
             Route("/v1/models/{name}/tokenizer", service.tokenizer),
+            Route("/v1/engine/dial", service.operators.dial, methods=["GET", "PUT"]),
             Route("/healthz", service.healthz),
             Route("/readyz", service.readyz),
             Route("/metrics", service.metrics),
@@ -96,6 +99,7 @@ def run(options: EngineServerOptions) -> None:
         port=options.port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # an operator is known by the address of the peer
         timeout_graceful_shutdown=options.drain_seconds,
     )
     _Server(config, app.state.engine).run()
@@ -119,6 +123,7 @@ class _Service:
     def __init__(self, options: EngineServerOptions) -> None:
         self._options = options
         self.engine = Engine(options.model_dir, options.engine)
+        self.operators = Operators(self.engine, options.operator_token)
         self._template = ChatTemplate(options.model_dir, self.engine.vocabulary.tokenizer)
         self._name = options.served_name or options.model_dir.resolve().name
 
@@ -133,7 +138,6 @@ class _Service:
     async def completions(self, request: Request) -> Response | EventStream:
         data = await read_json(request, self._options.max_body_bytes)
         body = parse(CompletionBody, data)
-        assert isinstance(body, CompletionBody)
         prompt = body.one_prompt()
         if isinstance(prompt, str):
             prompt = await asyncio.to_thread(self._encode, prompt)
@@ -144,7 +148,6 @@ class _Service:
     async def chat(self, request: Request) -> Response | EventStream:
         data = await read_json(request, self._options.max_body_bytes)
         body = parse(ChatBody, data)
-        assert isinstance(body, ChatBody)
         messages = [message.plain() for message in body.messages]
         variables = body.chat_template_kwargs or {}
         prompt = await asyncio.to_thread(self._template.encode, messages, variables)

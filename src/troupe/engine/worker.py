@@ -8,6 +8,7 @@ generations in that step and no others. Called by `engine.py`.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -18,9 +19,10 @@ from typing import Literal
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation
+from troupe.engine.inflight import leader_of
 from troupe.engine.kv import KVCache
 from troupe.engine.metrics import Metrics
-from troupe.engine.scheduler import Limits, Scheduler, Slice
+from troupe.engine.scheduler import Admission, Dial, Scheduler, Slice, urgency
 from troupe.engine.steps import PAGE, AnyBackend, Arena, Floats, Span, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
 
@@ -51,13 +53,16 @@ class Worker:
         self.cache = KVCache(1 + pages)
         self._arena: Arena = backend.arena(config, 1 + pages)
         self._scheduler: Scheduler[Generation] = Scheduler(
-            Limits(options.max_sequences, options.max_waiting, options.step_tokens)
+            options.max_sequences,
+            options.max_waiting,
+            Dial(options.step_tokens, options.queue_target_s),
         )
         self._changed = threading.Condition()  # guards the scheduler, `state` and `_stopping`
         self._stopping = False
         self._service_s = _ASSUMED_SERVICE_S
         self.state: State = "loading"
         self.why_not = "the model is being loaded"
+        self._show_dial()
         metrics.kv_limit_bytes.set(pages * PAGE * self._token_bytes)
         self._thread = threading.Thread(target=self._run, name="troupe-engine", daemon=True)
 
@@ -69,8 +74,11 @@ class Worker:
         with self._changed:
             if self._stopping or self.state == "failed":
                 raise EngineStopped(self.why_not)
+            held = self.cache.longest_match(generation.salt, generation.prompt)
+            uncached = len(generation.prompt) - held
+            generation.urgency = urgency(uncached, generation.times.submitted)
             try:
-                self._scheduler.add(generation, self._retry_after())
+                self._scheduler.add(generation, self._expected_wait())
             except EngineError:
                 self._metrics.refused.inc()
                 raise
@@ -111,10 +119,29 @@ class Worker:
             leases = [g.lease for g in self._scheduler.running if g.lease is not None]
             self.cache.check(leases)
 
-    def _retry_after(self) -> int:
-        """Seconds until the queue will have moved, by the pace of late."""
-        rounds = 1 + len(self._scheduler.waiting) / self._options.max_sequences
-        return max(1, min(60, round(rounds * self._service_s)))
+    @property
+    def dial(self) -> Dial:
+        """How the dial between latency and cost stands."""
+        return self._scheduler.dial
+
+    def turn(self, dial: Dial) -> None:
+        """Turn the dial; the next step heeds it."""
+        with self._changed:
+            self._scheduler.dial = dial
+            self._show_dial()
+            self._changed.notify()
+
+    def _show_dial(self) -> None:
+        dial = self._scheduler.dial
+        target = math.inf if dial.queue_target_s is None else dial.queue_target_s
+        self._metrics.step_tokens.set(dial.step_tokens)
+        self._metrics.queue_target_seconds.set(target)
+
+    def _expected_wait(self) -> float:
+        """Seconds that a request would wait now, by the pace of late."""
+        scheduler = self._scheduler
+        ahead = len(scheduler.running) + len(scheduler.waiting) + 1 - scheduler.slots
+        return max(0.0, ahead / scheduler.slots * self._service_s)
 
     def _run(self) -> None:
         try:
@@ -163,12 +190,14 @@ class Worker:
     def _has_work(self) -> bool:
         return self._stopping or bool(self._scheduler.running or self._scheduler.waiting)
 
-    def _start(self, generation: Generation) -> bool:
+    def _start(self, generation: Generation) -> Admission:
         """Lease pages for a waiting generation, with room for all it may become."""
+        if self._waits(generation):
+            return Admission.HELD
         request = generation.request
         got = self.cache.lease(request.cache_salt, request.prompt, generation.limit)
         if got is None:
-            return False
+            return Admission.NO_ROOM
         generation.lease, copy = got
         if copy is not None:
             self._arena.copy(copy.source, copy.target, copy.tokens)
@@ -177,6 +206,25 @@ class Worker:
         self._metrics.prompt_tokens.inc(len(request.prompt))
         self._metrics.cached_tokens.inc(generation.lease.cached)
         self._metrics.queue_seconds.observe(generation.times.admitted - generation.times.submitted)
+        return Admission.STARTED
+
+    def _waits(self, generation: Generation) -> bool:
+        """Whether another is running the rows that this one would begin with."""
+        if generation.wait is not None:
+            if not generation.wait.over:
+                return True
+            generation.wait = None
+        prefills = [job for job in self._scheduler.running if job.prefilling]
+        if not prefills:
+            return False
+        held = self.cache.longest_match(generation.salt, generation.prompt)
+        wait = leader_of(generation.salt, generation.prompt, held, prefills)
+        if wait is None:
+            return False
+        # Who is waited for is as urgent as who waits.
+        wait.leader.urgency = min(wait.leader.urgency, generation.urgency)
+        generation.wait = wait
+        self._metrics.shared_prefills.inc()
         return True
 
     def _step(self, model: StepModel[Arena], slices: Sequence[Slice[Generation]]) -> None:
@@ -192,12 +240,13 @@ class Worker:
         rows = sum(piece.count for piece in slices)
         self._metrics.steps.inc()
         self._metrics.step_seconds.observe(time.monotonic() - started)
-        self._metrics.batch_fill.observe(min(1.0, rows / self._options.step_tokens))
+        self._metrics.batch_fill.observe(min(1.0, rows / self.dial.step_tokens))
         row = 0
         for piece in slices:
             job = piece.job
             job.computed += piece.count
             if job.pending:
+                self._offer(job)
                 continue
             try:
                 self._draw(job, logits[row])
@@ -206,6 +255,12 @@ class Worker:
                 self._end(job, EngineStopped(f"a token could not be drawn: {error}"), "failed")
             row += 1
 
+    def _offer(self, job: Generation) -> None:
+        """Let others find the pages that a prompt has filled."""
+        with self._changed:
+            assert job.lease is not None
+            self.cache.share(job.lease, job.tokens[: job.computed])
+
     def _draw(self, job: Generation, logits_V: Floats) -> None:
         """Draw a token whose row has been run, and deliver what it brings."""
         token = job.sampler.draw(logits_V)
@@ -213,9 +268,7 @@ class Worker:
         if not job.times.first_token:
             job.times.first_token = now
             self._metrics.first_token_seconds.observe(now - job.times.submitted)
-            with self._changed:
-                assert job.lease is not None
-                self.cache.share(job.lease, job.tokens[: job.computed])
+            self._offer(job)
         self._metrics.generated_tokens.inc()
         text, reason = job.take(token)
         if reason is None:

@@ -65,6 +65,7 @@ def engine(settings: Settings) -> None:
             "Install it with `pip install troupe[engine]`",
         ) from error
     ports.check("127.0.0.1", settings.engine_port, "TROUPE_ENGINE_PORT")
+    token = settings.engine_operator_token
     _telemetry("engine", settings)
     run(
         EngineServerOptions(
@@ -75,7 +76,10 @@ def engine(settings: Settings) -> None:
                 kv_bytes=settings.engine_kv_mb * 2**20,
                 max_sequences=settings.engine_max_sequences,
                 backend=settings.engine_backend,
+                step_tokens=settings.engine_step_tokens,
+                queue_target_s=settings.engine_queue_target_s,
             ),
+            operator_token=token.get_secret_value() if token is not None else None,
         )
     )
     traces.shutdown()
