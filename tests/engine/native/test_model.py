@@ -27,6 +27,7 @@ CONFIGS = [
     tiny_config(num_kv_shared_layers=0, num_key_value_heads=2, final_logit_softcapping=9.0),
     tiny_config(tie_word_embeddings=False, use_double_wide_mlp=True, sliding_window=130),
     tiny_config(hidden_size=36, intermediate_size=50, vocab_size=500),  # no multiples of a block
+    tiny_config(num_attention_heads=7, head_dim=20, global_head_dim=72),  # nor of a tile
 ]
 
 
