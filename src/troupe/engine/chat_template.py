@@ -2,7 +2,8 @@
 
 What people wrote never becomes a special token: the template is rendered with a marker in place of
 each text, and template and texts are tokenized apart. The template comes with the model and runs
-in a sandbox. Called by the server for `/v1/chat/completions`.
+in a sandbox. Called by the server for `/v1/chat/completions`, and by fine-tuning, which has to see
+the same tokens.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from troupe.engine.errors import CheckpointError, InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Ids of one stretch of a rendered template."""
+
+    ids: Sequence[int]
+    message: int | None  # whose content it is; None: the template's own words, names, options
 
 
 class ChatTemplate:
@@ -46,14 +56,25 @@ class ChatTemplate:
     ) -> list[int]:
         """Token ids that end where the model's answer begins. A message has `role`, `content` and
         perhaps `name`; `options` are variables of the template. Raises `InvalidRequest`."""
+        return [i for piece in self.pieces(messages, options) for i in piece.ids]
+
+    def pieces(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        options: Mapping[str, str | int | float | bool],
+    ) -> list[Piece]:
+        """What `encode` gives, with each message's content apart. Raises `InvalidRequest`."""
         if self._template is None:
             raise InvalidRequest(
                 "this model has no chat template; use /v1/completions", "messages", "no_template"
             )
         markers = _Markers()
         marked = [
-            {key: text if key == "role" else markers.put(text) for key, text in message.items()}
-            for message in messages
+            {
+                key: text if key == "role" else markers.put(text, at if key == "content" else None)
+                for key, text in message.items()
+            }
+            for at, message in enumerate(messages)
         ]
         variables = {k: markers.put(v) if isinstance(v, str) else v for k, v in options.items()}
         try:
@@ -64,11 +85,15 @@ class ChatTemplate:
             raise InvalidRequest(
                 f"the model's chat template refuses these messages: {error}", "messages"
             ) from error
-        ids: list[int] = []
-        for text, is_marked in markers.split(rendered):
-            tokenizer = self._plain if is_marked else self._tokenizer
-            ids += tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return [
+            Piece(
+                (self._plain if is_marked else self._tokenizer)
+                .encode(text, add_special_tokens=False)
+                .ids,
+                message,
+            )
+            for text, is_marked, message in markers.split(rendered)
+        ]
 
 
 class _Markers:
@@ -76,24 +101,26 @@ class _Markers:
 
     def __init__(self) -> None:
         self._nonce = secrets.token_hex(8)
-        self._texts: list[str] = []
+        self._texts: list[tuple[str, int | None]] = []
 
-    def put(self, text: str) -> str:
+    def put(self, text: str, message: int | None = None) -> str:
         """An empty text stays empty, so that a template's `if` still works."""
         if not text:
             return text
-        self._texts.append(text)
+        self._texts.append((text, message))
         return f"\ue000{self._nonce}:{len(self._texts) - 1}\ue001"
 
-    def split(self, rendered: str) -> list[tuple[str, bool]]:
-        """Pieces of a rendered template; true for the texts that were put in."""
-        pieces: list[tuple[str, bool]] = []
+    def split(self, rendered: str) -> list[tuple[str, bool, int | None]]:
+        """Pieces of a rendered template; true for the texts that were put in, and whose content
+        each is."""
+        pieces: list[tuple[str, bool, int | None]] = []
         parts = re.split(f"\ue000{self._nonce}:([0-9]+)\ue001", rendered)
         for index, part in enumerate(parts):
             if index % 2:
-                pieces.append((self._texts[int(part)], True))
+                text, message = self._texts[int(part)]
+                pieces.append((text, True, message))
             elif part:
-                pieces.append((part, False))
+                pieces.append((part, False, None))
         return pieces
 
 

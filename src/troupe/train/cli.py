@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,17 +12,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 
 from troupe.engine.errors import EngineError
 from troupe.train.errors import TrainError
+from troupe.train.finetune.cli import COMMANDS as FINETUNING
 
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -49,17 +42,13 @@ def pretrain(config: Path, resumes: bool, until: int | None) -> None:
     """Train a model from nothing, as CONFIG (a TOML file) says."""
     from troupe.train import pretrain as loop
     from troupe.train.config import load_config
+    from troupe.train.runs import progress_bar
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with _clear_errors():
         settings = load_config(config)
         state = loop.resume(settings) if resumes else loop.start(settings)
-    bar = Progress(
-        TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(),
-        TextColumn("{task.description}"), console=Console(stderr=True),
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=settings.steps, completed=state.step)
+    with progress_bar(settings.steps, state.step, settings.log_every) as show:
 
         def report(progress: loop.Progress) -> None:
             loop.write_log(settings.run, progress)
@@ -67,11 +56,13 @@ def pretrain(config: Path, resumes: bool, until: int | None) -> None:
                 f"loss {progress.loss:.3f}  {progress.tokens / 1e6:.2f}M tokens  "
                 f"{progress.tokens_per_second:.0f}/s  {progress.seconds_left / 60:.0f} min left"
             )
-            bar.update(task, completed=progress.step, description=note)
-            if not sys.stderr.isatty() and progress.step % settings.log_every == 0:
-                click.echo(f"step {progress.step}/{progress.steps}  {note}")
+            show(progress.step, note)
 
         loop.run(state, report, until)
+
+
+for command in FINETUNING:
+    train.add_command(command)
 
 
 @train.command()

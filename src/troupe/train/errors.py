@@ -17,3 +17,7 @@ class CorpusError(TrainError):
 
 class ResumeError(TrainError):
     """A checkpoint that does not continue this run: says why."""
+
+
+class DataError(TrainError):
+    """Training data that cannot be used: says which file and line."""

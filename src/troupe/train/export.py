@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from troupe.train.config import TrainConfig
 from troupe.train.errors import ResumeError
-from troupe.train.pretrain import CHECKPOINT
+from troupe.train.runs import CHECKPOINT
 from troupe.train.tokenizer import BOS, END, EOS, PAD
 
 # Hot enough to vary, cool enough to copy a card's facts to the letter.

@@ -26,11 +26,10 @@ from troupe.train.config import Stage, TrainConfig
 from troupe.train.corpus import Size, Split, dialogue, dialogues
 from troupe.train.data import Batch, Document, encode, pack
 from troupe.train.errors import ResumeError
+from troupe.train.runs import CHECKPOINT, adamw, append_log, write_whole
 from troupe.train.tokenizer import TextTokenizer, save_tokenizer, train_tokenizer
 
 log = logging.getLogger("troupe.train")
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,36 +88,21 @@ def start(config: TrainConfig) -> State:
 
 def _optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.AdamW:
     options = config.optimizer
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": options.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=options.learning_rate,
-        betas=options.betas,
-        fused=True,
-    )
+    return adamw(model, options.learning_rate, options.betas, options.weight_decay)
 
 
 def save(state: State) -> None:
-    """Write the checkpoint in one rename, so that a kill leaves the last one whole."""
-    path = state.config.run / CHECKPOINT
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "config": _identity(state.config),
-            "model": state.model.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "step": state.step,
-            "position": state.position,
-            "tokens": state.tokens,
-            "seconds": state.seconds,
-        },
-        partial,
-    )
-    partial.replace(path)
+    """Write the checkpoint."""
+    data = {
+        "config": _identity(state.config),
+        "model": state.model.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+        "position": state.position,
+        "tokens": state.tokens,
+        "seconds": state.seconds,
+    }
+    write_whole(state.config.run / CHECKPOINT, data)
 
 
 def resume(config: TrainConfig) -> State:
@@ -252,5 +236,4 @@ def write_log(folder: Path, progress: Progress) -> None:
         "learning_rate": progress.learning_rate, "tokens": progress.tokens,
         "tokens_per_second": round(progress.tokens_per_second, 1),
     }  # fmt: skip
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as out:
-        out.write(json.dumps(line) + "\n")
+    append_log(folder, line)
