@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from troupe.engine.errors import (
 )
 from troupe.engine.native.model import NativeModel
 from troupe.engine.ref import Model
-from troupe.engine.sampling import Sampler, SamplingParams
+from troupe.engine.sampler import Sampler, draw
+from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
 from troupe.engine.steps import Floats, Span
 from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
@@ -124,13 +126,12 @@ async def test_logits_from_memory_equal_those_without_over_random_conversations(
     """Turns, edits, swipes and aborts over a cache too small for them all: every row of logits
     that a token is drawn from equals, bit for bit, the one of a run without memory."""
     seen: list[Floats] = []
-    draw = Sampler.draw
 
-    def spy(self: Sampler, logits_V: Floats) -> int:
-        seen.append(logits_V.copy())
-        return draw(self, logits_V)
+    def spy(logits_RV: Floats, samplers: Sequence[Sampler]) -> list[int]:
+        seen.extend(logits_RV.copy())
+        return draw(logits_RV, samplers)
 
-    monkeypatch.setattr(Sampler, "draw", spy)
+    monkeypatch.setattr("troupe.engine.worker.draw", spy)
     rng = random.Random(9)
     room = 340 * choose(backend, ModelConfig.load(checkpoint)).token_bytes(
         ModelConfig.load(checkpoint)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tests.engine.conftest import tiny_tokenizer
-from troupe.engine.text import REPLACEMENT, Detokenizer, StopFinder, Vocabulary
+from troupe.engine.text import REPLACEMENT, Detokenizer, StopFinder, Vocabulary, token_bytes
 
 VOCABULARY = Vocabulary(tiny_tokenizer())
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ue000"), max_size=60)
@@ -38,6 +39,28 @@ def test_broken_bytes_become_one_replacement_and_spare_their_neighbours() -> Non
     euro = encode("€")
     assert "".join(pieces([*euro, *euro[:2], *encode("a")])) == f"€{REPLACEMENT}a"
     assert "".join(pieces([*encode("a"), *euro[:1]])) == f"a{REPLACEMENT}"
+
+
+def test_tokens_are_found_by_the_bytes_they_stand_for() -> None:
+    vocabulary = VOCABULARY.tokenizer.get_vocab()
+    assert VOCABULARY.bytes_of[vocabulary["<0x0A>"]] == b"\n"
+    assert VOCABULARY.bytes_of[vocabulary["▁the"]] == b" the"
+    assert VOCABULARY.bytes_of[vocabulary["<eos>"]] == b"<eos>"
+    the = {vocabulary["the"], vocabulary["▁the"]}
+    assert VOCABULARY.holding(["he", "\n"]) == {*the, vocabulary["<0x0A>"]}
+    assert VOCABULARY.holding(["no token"]) == {vocabulary["n"]}
+    assert VOCABULARY.holding([]) == frozenset()
+
+
+def test_byte_level_tokens_stand_for_bytes_too() -> None:
+    words = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    ids = tokenizer.encode("naïve\n 漢😀").ids
+    known = token_bytes(tokenizer)
+    assert b"".join(known[id_] for id_ in ids).decode() == "naïve\n 漢😀"
+    assert sorted(known) == [bytes([byte]) for byte in range(256)]
 
 
 def test_special_tokens_have_no_text() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from troupe.engine.cuts import softmax
 from troupe.engine.native.arena import NativeArena
 from troupe.engine.native.model import NativeModel
 from troupe.engine.ref import Model
-from troupe.engine.sampling import softmax
 from troupe.engine.steps import PAGE, Span
 from troupe.train.corpus import Size, Split, dialogue
 from troupe.train.data import encode_prompt

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from troupe.engine.errors import InvalidRequest
 from troupe.engine.inflight import Wait
 from troupe.engine.kv import Lease
-from troupe.engine.sampling import Sampler
+from troupe.engine.sampler import Sampler
 from troupe.engine.steps import PAGE
 from troupe.engine.text import Detokenizer, StopFinder, Vocabulary
 from troupe.engine.types import Chunk, FinishReason, GenerateRequest, Usage
@@ -55,7 +55,11 @@ class Generation:
         self.prompt = list(self.request.prompt)
         self.tokens = list(self.prompt)
         asked = len(self.prompt) - self.request.resumed
-        self._sampler = Sampler(self.request.sampling, self.prompt[:asked])
+        sampling = self.request.sampling
+        breakers: frozenset[int] = frozenset()
+        if sampling.dry_multiplier > 0.0:
+            breakers = self.vocabulary.holding(sampling.dry_sequence_breakers)
+        self._sampler = Sampler(sampling, self.prompt[:asked], breakers=breakers)
         self._text = Detokenizer(self.vocabulary)
         self._stops = StopFinder(self.request.stop)
         self._resume(self.tokens[asked:])

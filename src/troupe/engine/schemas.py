@@ -26,6 +26,11 @@ _SAMPLING = (
     "repetition_penalty",
     "presence_penalty",
     "frequency_penalty",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "xtc_probability",
+    "xtc_threshold",
     "seed",
 )
 
@@ -51,6 +56,12 @@ class _Body(BaseModel):
     repetition_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_sequence_breakers: list[str] | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
     logit_bias: dict[str, float] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
@@ -67,6 +78,8 @@ class _Body(BaseModel):
     def sampling(self, defaults: SamplingParams) -> SamplingParams:
         """The request's sampling over the model's defaults. Raises `InvalidRequest`."""
         given = {n: getattr(self, n) for n in _SAMPLING if getattr(self, n) is not None}
+        if self.dry_sequence_breakers is not None:
+            given["dry_sequence_breakers"] = tuple(self.dry_sequence_breakers)
         return replace(defaults, **given, logit_bias=_biases(self.logit_bias or {}))
 
     def request(

@@ -7,9 +7,12 @@ still become a stop string. Pure; called by the worker for each token.
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -45,10 +48,65 @@ class Vocabulary:
         except Exception as error:  # the library raises bare Exception
             raise CheckpointError(f"{path} cannot be read: {error}") from error
 
+    @cached_property
+    def bytes_of(self) -> list[bytes]:
+        """What each token adds to a text, by id; of a special token, its name."""
+        return token_bytes(self.tokenizer)
+
+    def holding(self, texts: Sequence[str]) -> frozenset[int]:
+        """Tokens whose text holds one of `texts`; for a text that no token holds whole, the last
+        token that spells it."""
+        return frozenset().union(*(self._holding(text) for text in texts))
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def _holding(self, text: str) -> frozenset[int]:
+        wanted = text.encode("utf-8")
+        held = frozenset(id_ for id_, known in enumerate(self.bytes_of) if wanted in known)
+        spelled = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return held or frozenset(spelled[-1:])
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
+
+
+def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
+    """The bytes that each token stands for, by id, as the tokenizer's decoder would have it."""
+    decoder = tokenizer.decoder
+    state: Any = json.loads(decoder.__getstate__()) if decoder is not None else {"type": None}
+    steps = state["decoders"] if state["type"] == "Sequence" else [state]
+    by_byte = any(step["type"] == "ByteLevel" for step in steps)
+    spaces = [
+        (step["pattern"]["String"], step["content"])
+        for step in steps
+        if step["type"] == "Replace" and "String" in step["pattern"]
+    ] + [(step["replacement"], " ") for step in steps if step["type"] == "Metaspace"]
+    added = {id_: str(token) for id_, token in tokenizer.get_added_tokens_decoder().items()}
+    alphabet = byte_level_alphabet() if by_byte else {}
+    known = [b""] * tokenizer.get_vocab_size(with_added_tokens=True)
+    for name, id_ in tokenizer.get_vocab(with_added_tokens=True).items():
+        token = name
+        if id_ in added:
+            known[id_] = added[id_].encode("utf-8")
+        elif match := _BYTE_TOKEN.fullmatch(token):
+            known[id_] = bytes([int(match[1], 16)])
+        elif by_byte and all(character in alphabet for character in token):
+            known[id_] = bytes(alphabet[character] for character in token)
+        else:
+            for written, meant in spaces:
+                token = token.replace(written, meant)
+            known[id_] = token.encode("utf-8")
+    return known
+
+
+def byte_level_alphabet() -> dict[str, int]:
+    """The characters that stand for bytes in GPT-2's vocabularies: printable bytes for themselves,
+    the others, in order, from U+0100 on."""
+    itself = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in itself]
+    shifted = {chr(256 + place): byte for place, byte in enumerate(others)}
+    return {chr(byte): byte for byte in itself} | shifted
 
 
 class Detokenizer:

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Literal
 
 from troupe.engine.config import ModelConfig
+from troupe.engine.cuts import NO_TOKEN
 from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation
 from troupe.engine.inflight import leader_of
 from troupe.engine.kv import KVCache
 from troupe.engine.metrics import Metrics
+from troupe.engine.sampler import draw
 from troupe.engine.scheduler import Admission, Dial, Scheduler, Slice, urgency
-from troupe.engine.steps import PAGE, AnyBackend, Arena, Floats, Span, StepModel
+from troupe.engine.steps import PAGE, AnyBackend, Arena, Span, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
 
 log = logging.getLogger(__name__)
@@ -241,19 +243,21 @@ class Worker:
         self._metrics.steps.inc()
         self._metrics.step_seconds.observe(time.monotonic() - started)
         self._metrics.batch_fill.observe(min(1.0, rows / self.dial.step_tokens))
-        row = 0
         for piece in slices:
-            job = piece.job
-            job.computed += piece.count
-            if job.pending:
-                self._offer(job)
-                continue
-            try:
-                self._draw(job, logits[row])
-            except Exception as error:  # logits that are no numbers, say: this answer's alone
-                log.exception("a token could not be drawn")
-                self._end(job, EngineStopped(f"a token could not be drawn: {error}"), "failed")
-            row += 1
+            piece.job.computed += piece.count
+            if piece.job.pending:
+                self._offer(piece.job)
+        drawing = [piece.job for piece in slices if not piece.job.pending]
+        if not drawing:
+            return
+        tokens = draw(logits, [job.sampler for job in drawing])
+        for job, token in zip(drawing, tokens, strict=True):
+            if token == NO_TOKEN:  # this answer's fault alone
+                why = "a token could not be drawn: the model's logits are no numbers"
+                log.error(why, extra={"request_id": job.request.request_id})
+                self._end(job, EngineStopped(why), "failed")
+            else:
+                self._take(job, token)
 
     def _offer(self, job: Generation) -> None:
         """Let others find the pages that a prompt has filled."""
@@ -261,9 +265,8 @@ class Worker:
             assert job.lease is not None
             self.cache.share(job.lease, job.tokens[: job.computed])
 
-    def _draw(self, job: Generation, logits_V: Floats) -> None:
-        """Draw a token whose row has been run, and deliver what it brings."""
-        token = job.sampler.draw(logits_V)
+    def _take(self, job: Generation, token: int) -> None:
+        """Deliver what a drawn token brings."""
         now = time.monotonic()
         if not job.times.first_token:
             job.times.first_token = now
