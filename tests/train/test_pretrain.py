@@ -128,9 +128,7 @@ def test_the_commands_train_resume_export_and_print(tmp_path: Path) -> None:
     assert invoke(train, ["export", str(path), str(tmp_path / "model")]).exit_code == 0
     assert (tmp_path / "model/model.safetensors").exists()
     shown = invoke(train, ["corpus", str(path), "--count", "2"])
-    assert [set(json.loads(line)) for line in shown.output.splitlines()] == [
-        {"system", "messages"},
-    ] * 2
+    assert [set(json.loads(line)) for line in shown.output.splitlines()] == [{"messages"}] * 2
     path.write_text("run = 3\n")
     refused = invoke(train, ["pretrain", str(path)])
     assert refused.exit_code == 1

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -17,6 +18,9 @@ from rich.table import Table
 from troupe.engine.errors import EngineError
 from troupe.train.errors import TrainError
 from troupe.train.finetune.cli import COMMANDS as FINETUNING
+
+if TYPE_CHECKING:
+    from troupe.train.corpus.preferences import Schema
 
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -120,19 +124,21 @@ def evaluate(
 
 @train.command()
 @CONFIG
-@click.option("--count", default=3, show_default=True, help="Conversations to print.")
+@click.option("--count", default=3, show_default=True, help="Lines to print.")
 @click.option("--held-out", is_flag=True, help="From the half that training never sees.")
 @click.option("--stage", default=-1, show_default=True, help="Which stage's size.")
-def corpus(config: Path, count: int, held_out: bool, stage: int) -> None:
-    """Print conversations of the corpus, as JSON lines."""
+@click.option("--schema", type=click.Choice(["sft", "dpo", "kto"]), default="sft",
+              show_default=True, help="Whole conversations, pairs or thumbs.")  # fmt: skip
+def corpus(config: Path, count: int, held_out: bool, stage: int, schema: Schema) -> None:
+    """Print lines of the corpus, as JSON in TRL's conversational schemas."""
     from troupe.train.config import load_config
-    from troupe.train.corpus import Size, Split, dialogues
+    from troupe.train.corpus import Size, Split
+    from troupe.train.corpus.preferences import lines
 
     with _clear_errors():
         settings = load_config(config)
         chosen = settings.stage[stage]
     split = Split.HELD_OUT if held_out else Split.TRAIN
     size = Size(chosen.most_facts, chosen.characters)
-    for made in islice(dialogues(settings.corpus.seed, split, size), count):
-        messages = [{"role": m.role, "name": m.name, "content": m.text} for m in made.messages]
-        click.echo(json.dumps({"system": made.system, "messages": messages}, ensure_ascii=False))
+    for line in islice(lines(schema, settings.corpus.seed, split, size), count):
+        click.echo(json.dumps(line, ensure_ascii=False))
