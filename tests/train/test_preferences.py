@@ -40,7 +40,7 @@ def test_a_worse_answer_differs_in_what_evaluation_counts() -> None:
             faults["fact"] += 1
         else:
             faults["other"] += 1
-    assert min(faults.values()) > 30, faults
+    assert min(faults.values()) > 10, faults
 
 
 def test_thumbs_are_about_even() -> None:
