@@ -36,7 +36,7 @@ def test_generation_config_decides_the_end_tokens(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"model_type": "gemma2"}, "model_type is 'gemma2'"),
         ({"hidden_size_per_layer_input": 256}, "hidden_size_per_layer_input"),
         ({"enable_moe_block": True}, "enable_moe_block"),
         ({"attention_k_eq_v": True}, "attention_k_eq_v"),
@@ -48,7 +48,7 @@ def test_generation_config_decides_the_end_tokens(tmp_path: Path) -> None:
         ({"num_key_value_heads": 3}, "no multiple"),
         ({"layer_types": [FULL]}, "1 entries for 12 layers"),
         ({"layer_types": [FULL] * 11 + [SLIDING]}, "the last of layer_types"),
-        ({"rope_parameters": {FULL: {"rope_type": "yarn", "rope_theta": 1.0}}}, "'yarn'"),
+        ({"rope_parameters": {FULL: {"rope_type": "longrope", "rope_theta": 1.0}}}, "'longro"),
         ({"eos_token_id": "x"}, "eos_token_id"),
         ({"head_dim": 0}, "at least 1"),
     ],

@@ -1,9 +1,10 @@
 """The shape of a model, read from and written to a Hugging Face `config.json`.
 
-The format is Gemma 4's text model without per-layer embeddings (`model_type: gemma4_text`), which
-transformers, llama.cpp and vLLM load unchanged. A config that asks for anything the engine does
-not compute is refused with the reason, never served wrongly. Called by `ref`, `model` and the
-training stack; knows nothing of weights.
+One shape holds all families that are served: `families.py` reads each one's `config.json` into
+these fields, and no backend asks for a family's name. What Troupe itself trains is written in
+Gemma 4's text format without per-layer embeddings (`model_type: gemma4_text`), which transformers,
+llama.cpp and vLLM load unchanged. Called by `ref`, the backends and the training stack; knows
+nothing of weights.
 """
 
 from __future__ import annotations
@@ -15,72 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from troupe.engine.errors import CheckpointError
+from troupe.engine.families import fields
+from troupe.engine.layers import FULL, SLIDING, LayerType, Rope
 
-LayerType = Literal["sliding_attention", "full_attention"]
-SLIDING: LayerType = "sliding_attention"
-FULL: LayerType = "full_attention"
-
-_MODEL_TYPES = ("gemma4_text", "gemma4_unified_text")
-
-# Keys that other writers put into `config.json` and that change no number computed here.
-_IGNORED = frozenset(
-    [
-        "_name_or_path",
-        "architectures",
-        "attention_dropout",
-        "dtype",
-        "initializer_range",
-        "model_type",
-        "moe_intermediate_size",
-        "num_experts",
-        "output_attentions",
-        "output_hidden_states",
-        "per_layer_config",
-        "return_dict",
-        "top_k_experts",
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-        "vocab_size_per_layer_input",
-        "served_model_name",
-    ]
-)
-
-# Features of the format that are not computed here, with the values that leave them off.
-_MUST_BE: dict[str, tuple[Any, ...]] = {
-    "attention_bias": (False, None),
-    "attention_k_eq_v": (False, None),
-    "enable_moe_block": (False, None),
-    "hidden_activation": ("gelu_pytorch_tanh",),
-    "hidden_size_per_layer_input": (0, None),
-    "num_global_key_value_heads": (None,),
-    "quantization_config": (None,),
-    "use_bidirectional_attention": (None, "vision"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Rope:
-    """Rotary position embedding of one layer type.
-
-    `proportional` (Gemma 4) rotates the first `partial_rotary_factor` of the frequencies and
-    leaves the others still, but spaces the frequencies over the whole head.
-    """
-
-    theta: float
-    kind: Literal["default", "proportional"] = "default"
-    partial_rotary_factor: float = 1.0
-
-    def rotated(self, head_dim: int) -> int:
-        """How many of the `head_dim // 2` frequencies turn; the rest have frequency zero."""
-        if self.kind == "default":
-            return head_dim // 2
-        return int(self.partial_rotary_factor * head_dim // 2)
+__all__ = ["FULL", "SLIDING", "LayerType", "ModelConfig", "Rope"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Every number that decides what the model computes. Field names are Hugging Face's."""
+    """Every number that decides what the model computes. Field names are Hugging Face's where
+    there is one; the defaults are Gemma 4's."""
 
     vocab_size: int
     hidden_size: int
@@ -100,6 +45,18 @@ class ModelConfig:
     use_double_wide_mlp: bool = False
     rope_sliding: Rope = field(default_factory=lambda: Rope(10_000.0))
     rope_full: Rope = field(default_factory=lambda: Rope(1_000_000.0, "proportional", 0.25))
+    family: str = "gemma4"  # for people: the switches below say what is computed
+    activation: Literal["gelu_pytorch_tanh", "silu"] = "gelu_pytorch_tanh"
+    attention_scale: float = 1.0
+    scale_embedding: bool = True  # by the root of hidden_size
+    norm_offset: float = 0.0  # added to every norm's weight
+    sandwich_norms: bool = True  # a norm after each block too, not only before
+    qk_norm: bool = True
+    v_norm: bool = True
+    layer_scalar: bool = True
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
     pad_token_id: int | None = 0
     bos_token_id: int | None = 2
     eos_token_ids: tuple[int, ...] = (1,)
@@ -145,7 +102,13 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "config.json") -> ModelConfig:
         """Read a parsed `config.json`. Raises `CheckpointError` naming `where` and the key."""
-        return _from_dict(data, where)
+        values = fields(data, where)
+        try:
+            return cls(**values)
+        except CheckpointError as error:
+            raise CheckpointError(f"{where}: {error}") from error
+        except TypeError as error:
+            raise CheckpointError(f"{where}: a required key is missing: {error}") from error
 
     @classmethod
     def load(cls, folder: Path) -> ModelConfig:
@@ -160,7 +123,10 @@ class ModelConfig:
         return cls.from_dict(data, str(folder / "config.json"))
 
     def to_dict(self) -> dict[str, Any]:
-        """The `config.json` that transformers, llama.cpp and vLLM read."""
+        """The `config.json` that transformers, llama.cpp and vLLM read, of a Gemma 4 model: other
+        families are read only."""
+        if self.family != "gemma4":
+            raise ValueError(f"a config of the family {self.family} is read only")
         eos = self.eos_token_ids
         return {
             "architectures": ["Gemma4ForCausalLM"],
@@ -234,7 +200,8 @@ def _check(c: ModelConfig) -> None:
          f"layer_types has {len(c.layer_types)} entries for {c.num_hidden_layers} layers"),
         (set(c.layer_types) <= {SLIDING, FULL},
          f"layer_types may hold {SLIDING} and {FULL} only, and has {sorted(set(c.layer_types))}"),
-        (c.layer_types[-1:] == (FULL,), f"the last of layer_types must be {FULL}"),
+        (c.family != "gemma4" or c.layer_types[-1:] == (FULL,),
+         f"the last of layer_types must be {FULL}"),
         (0 <= c.num_kv_shared_layers < c.num_hidden_layers,
          f"num_kv_shared_layers {c.num_kv_shared_layers} must leave a layer of "
          f"{c.num_hidden_layers} with keys and values of its own"),
@@ -253,110 +220,11 @@ def _check(c: ModelConfig) -> None:
         )
 
 
-def _from_dict(data: Mapping[str, Any], where: str) -> ModelConfig:
-    model_type = data.get("model_type")
-    if model_type not in _MODEL_TYPES:
-        raise CheckpointError(
-            f"{where}: model_type is {model_type!r}; this engine serves {', '.join(_MODEL_TYPES)}"
-        )
-    for key, allowed in _MUST_BE.items():
-        if key in data and data[key] not in allowed:
-            raise CheckpointError(
-                f"{where}: {key} is {data[key]!r}, which this engine does not compute; "
-                f"it serves models with {key} = {allowed[0]!r}"
-            )
-    plain = {
-        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
-        "num_attention_heads", "num_key_value_heads", "head_dim", "sliding_window",
-        "max_position_embeddings", "num_kv_shared_layers", "rms_norm_eps", "tie_word_embeddings",
-        "final_logit_softcapping", "use_double_wide_mlp", "pad_token_id", "bos_token_id",
-    }  # fmt: skip
-    special = {"layer_types", "rope_parameters", "eos_token_id", "global_head_dim"}
-    unknown = set(data) - plain - special - _IGNORED - set(_MUST_BE)
-    if unknown:
-        raise CheckpointError(
-            f"{where}: unknown keys {sorted(unknown)}: they may change what the model computes"
-        )
-    values: dict[str, Any] = {key: data[key] for key in plain if key in data}
-    values["global_head_dim"] = _global_head_dim(data, where)
-    values["layer_types"] = tuple(data.get("layer_types") or ())
-    ropes = data.get("rope_parameters") or {}
-    if SLIDING in ropes:
-        values["rope_sliding"] = _rope_from_dict(ropes[SLIDING], where)
-    if FULL in ropes:
-        values["rope_full"] = _rope_from_dict(ropes[FULL], where)
-    if "eos_token_id" in data:
-        values["eos_token_ids"] = _eos_ids(data["eos_token_id"], where)
-    _check_types(values, where)
-    try:
-        return ModelConfig(**values)
-    except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error}") from error
-    except TypeError as error:
-        raise CheckpointError(f"{where}: a required key is missing: {error}") from error
-
-
-def _check_types(values: Mapping[str, Any], where: str) -> None:
-    """JSON may hold anything; sizes must be integers and switches booleans."""
-    floats = {"rms_norm_eps", "final_logit_softcapping"}
-    booleans = {"tie_word_embeddings", "use_double_wide_mlp"}
-    optional = {"final_logit_softcapping", "pad_token_id", "bos_token_id"}
-    structured = {"layer_types", "rope_sliding", "rope_full", "eos_token_ids"}
-    for key, value in values.items():
-        if key in structured or (key in optional and value is None):
-            continue
-        wanted: tuple[type, ...] = (int,)
-        if key in floats:
-            wanted = (int, float)
-        elif key in booleans:
-            wanted = (bool,)
-        if not isinstance(value, wanted) or (isinstance(value, bool) and key not in booleans):
-            raise CheckpointError(f"{where}: {key} has the wrong type: {value!r}")
-
-
-def _global_head_dim(data: Mapping[str, Any], where: str) -> Any:
-    """transformers writes either `global_head_dim` or, from 5.20 on, `per_layer_config`."""
-    if data.get("global_head_dim") is not None:
-        return data["global_head_dim"]
-    overrides = data.get("per_layer_config") or {}
-    dims = {override.get("head_dim") for override in overrides.values()}
-    extra = {key for override in overrides.values() for key in override} - {"head_dim"}
-    if extra or len(dims) > 1:
-        raise CheckpointError(
-            f"{where}: per_layer_config may only set one head_dim for all full-attention layers"
-        )
-    return dims.pop() if dims else 512  # the format's default
-
-
 def _rope_to_dict(rope: Rope) -> dict[str, Any]:
     data: dict[str, Any] = {"rope_type": rope.kind, "rope_theta": rope.theta}
     if rope.kind == "proportional":
         data["partial_rotary_factor"] = rope.partial_rotary_factor
     return data
-
-
-def _rope_from_dict(data: Mapping[str, Any], where: str) -> Rope:
-    kind = data.get("rope_type", "default")
-    if kind not in ("default", "proportional") or data.get("factor", 1.0) != 1.0:
-        raise CheckpointError(
-            f"{where}: rope_type {kind!r} with factor {data.get('factor', 1.0)} is not computed "
-            "here; this engine serves 'default' and 'proportional' with factor 1"
-        )
-    if "rope_theta" not in data:
-        raise CheckpointError(f"{where}: rope_parameters needs rope_theta")
-    partial = float(data.get("partial_rotary_factor", 1.0))
-    if kind == "default" and partial != 1.0:
-        raise CheckpointError(f"{where}: partial_rotary_factor needs rope_type 'proportional'")
-    return Rope(float(data["rope_theta"]), kind, partial)
-
-
-def _eos_ids(value: Any, where: str) -> tuple[int, ...]:
-    ids = () if value is None else tuple(value) if isinstance(value, list) else (value,)
-    if not all(type(i) is int and i >= 0 for i in ids):
-        raise CheckpointError(
-            f"{where}: eos_token_id must be an id or a list of ids, not {value!r}"
-        )
-    return ids
 
 
 def _read_json(path: Path) -> dict[str, Any]:

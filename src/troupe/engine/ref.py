@@ -1,7 +1,7 @@
 """The model as plain torch: the oracle that every faster path is held to, and what training runs.
 
-Semantics are those of Gemma 4's text model as transformers 5.23 computes it
-(`Gemma4UnifiedForCausalLM`), without per-layer embeddings. Parameters carry Hugging Face's names,
+Semantics are those of each family as transformers 5.23 computes it (for Gemma 4 without per-layer
+embeddings: `Gemma4UnifiedForCausalLM`). Parameters carry Hugging Face's names,
 so that a checkpoint is `state_dict()` and nothing else. Differentiable; runs in float32, or under
 `torch.autocast` in bfloat16. Called by `troupe.train` and by tests; serving uses `model.py`.
 
@@ -24,29 +24,25 @@ RopeTable = tuple[Tensor, Tensor]
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm over the last dimension, in float32, times a learned weight."""
+    """Root-mean-square norm over the last dimension, in float32, times a learned weight, to which
+    the family may add an offset."""
 
-    def __init__(self, size: int, eps: float) -> None:
+    def __init__(self, size: int, config: ModelConfig) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.offset = config.rms_norm_eps, config.norm_offset
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (x.shape[-1],), self.weight.float(), self.eps)
-
-
-def inverse_frequencies(rope: Rope, head_dim: int) -> Tensor:
-    """Radians a position for each of the `head_dim // 2` rotated pairs, float32."""
-    turning = rope.rotated(head_dim)
-    steps = torch.arange(0, 2 * turning, 2, dtype=torch.float32) / head_dim
-    return torch.cat([1.0 / rope.theta**steps, torch.zeros(head_dim // 2 - turning)])
+        weight = self.weight.float() + self.offset
+        return F.rms_norm(x.float(), (x.shape[-1],), weight, self.eps)
 
 
 def rope_table(rope: Rope, head_dim: int, positions: Tensor) -> RopeTable:
     """Cosines and sines, each `(*positions.shape, head_dim)` float32."""
-    angles = positions[..., None].float() * inverse_frequencies(rope, head_dim)
+    frequencies = torch.from_numpy(rope.frequencies(head_dim)).float()
+    angles = positions[..., None].float() * frequencies.to(positions.device)
     angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
+    return angles.cos() * rope.attention_factor, angles.sin() * rope.attention_factor
 
 
 def rotate(x: Tensor, table: RopeTable) -> Tensor:
@@ -57,44 +53,50 @@ def rotate(x: Tensor, table: RopeTable) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention with normed queries, keys and values; scale 1."""
+    """Multi-head attention; which of queries, keys and values are normed, the config says."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.dim = dim = config.dim(layer)
-        self.eps = config.rms_norm_eps
+        self.eps, self.scale = config.rms_norm_eps, config.attention_scale
+        self.norms_values = config.v_norm
         self.makes_kv = layer < config.first_shared_layer
-        hidden = config.hidden_size
-        self.q_proj = nn.Linear(hidden, self.heads * dim, bias=False)
-        self.q_norm = RMSNorm(dim, self.eps)
-        self.o_proj = nn.Linear(self.heads * dim, hidden, bias=False)
+        hidden, bias = config.hidden_size, config.qkv_bias
+        self.q_proj = nn.Linear(hidden, self.heads * dim, bias)
+        self.o_proj = nn.Linear(self.heads * dim, hidden, config.out_bias)
+        self.q_norm = RMSNorm(dim, config) if config.qk_norm else nn.Identity()
         if self.makes_kv:
-            self.k_proj = nn.Linear(hidden, self.kv_heads * dim, bias=False)
-            self.v_proj = nn.Linear(hidden, self.kv_heads * dim, bias=False)
-            self.k_norm = RMSNorm(dim, self.eps)
+            self.k_proj = nn.Linear(hidden, self.kv_heads * dim, bias)
+            self.v_proj = nn.Linear(hidden, self.kv_heads * dim, bias)
+            self.k_norm = RMSNorm(dim, config) if config.qk_norm else nn.Identity()
 
     def keys_values(self, x_BTD: Tensor, table: RopeTable) -> tuple[Tensor, Tensor]:
         """Keys and values `(B, kv heads, T, K)` of this layer's input."""
         B, T, _ = x_BTD.shape
         keys = self.k_norm(self.k_proj(x_BTD).view(B, T, self.kv_heads, self.dim))
         values = self.v_proj(x_BTD).view(B, T, self.kv_heads, self.dim)
-        values = F.rms_norm(values.float(), (self.dim,), None, self.eps)
+        if self.norms_values:
+            values = F.rms_norm(values.float(), (self.dim,), None, self.eps)
         return rotate(keys, table).transpose(1, 2), values.transpose(1, 2)
+
+    def queries(self, x_BTD: Tensor, table: RopeTable) -> Tensor:
+        """Queries `(B, T, H, K)` of this layer's input."""
+        B, T, _ = x_BTD.shape
+        return rotate(self.q_norm(self.q_proj(x_BTD).view(B, T, self.heads, self.dim)), table)
 
     def forward(
         self, x_BTD: Tensor, kv: tuple[Tensor, Tensor], table: RopeTable, mask: Tensor | None
     ) -> Tensor:
         B, T, _ = x_BTD.shape
-        queries = self.q_norm(self.q_proj(x_BTD).view(B, T, self.heads, self.dim))
-        queries_BHTK = rotate(queries, table).transpose(1, 2)
+        queries_BHTK = self.queries(x_BTD, table).transpose(1, 2)
         repeat = self.heads // self.kv_heads
         keys, values = (t.repeat_interleave(repeat, dim=1) if repeat > 1 else t for t in kv)
         if torch.is_autocast_enabled(x_BTD.device.type):
             dtype = torch.get_autocast_dtype(x_BTD.device.type)
             queries_BHTK, keys, values = (t.to(dtype) for t in (queries_BHTK, keys, values))
         out = F.scaled_dot_product_attention(
-            queries_BHTK, keys, values, attn_mask=mask, is_causal=mask is None, scale=1.0
+            queries_BHTK, keys, values, attn_mask=mask, is_causal=mask is None, scale=self.scale
         )
         return self.o_proj(out.transpose(1, 2).reshape(B, T, -1))  # type: ignore[no-any-return]
 
@@ -102,32 +104,39 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     """Gated feed-forward block."""
 
-    def __init__(self, hidden: int, inner: int) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(hidden, inner, bias=False)
-        self.up_proj = nn.Linear(hidden, inner, bias=False)
-        self.down_proj = nn.Linear(inner, hidden, bias=False)
+        hidden, inner, bias = config.hidden_size, config.mlp_size(layer), config.mlp_bias
+        self.silu = config.activation == "silu"
+        self.gate_proj = nn.Linear(hidden, inner, bias)
+        self.up_proj = nn.Linear(hidden, inner, bias)
+        self.down_proj = nn.Linear(inner, hidden, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = F.gelu(self.gate_proj(x), approximate="tanh")
+        gate = self.gate_proj(x)
+        gate = F.silu(gate) if self.silu else F.gelu(gate, approximate="tanh")
         return self.down_proj(gate * self.up_proj(x))  # type: ignore[no-any-return]
 
 
 class Layer(nn.Module):
-    """Attention, then feed-forward, each normed before and after."""
+    """Attention, then feed-forward, each normed before; in some families also after, and there
+    `post_attention_layernorm` is the norm after attention, elsewhere the one before the
+    feed-forward block."""
 
     layer_scalar: Tensor
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        hidden, eps = config.hidden_size, config.rms_norm_eps
+        hidden = config.hidden_size
         self.self_attn = Attention(config, layer)
-        self.mlp = MLP(hidden, config.mlp_size(layer))
-        self.input_layernorm = RMSNorm(hidden, eps)
-        self.post_attention_layernorm = RMSNorm(hidden, eps)
-        self.pre_feedforward_layernorm = RMSNorm(hidden, eps)
-        self.post_feedforward_layernorm = RMSNorm(hidden, eps)
-        self.register_buffer("layer_scalar", torch.ones(1))
+        self.mlp = MLP(config, layer)
+        self.input_layernorm = RMSNorm(hidden, config)
+        self.post_attention_layernorm = RMSNorm(hidden, config)
+        self.sandwich = config.sandwich_norms
+        if self.sandwich:
+            self.pre_feedforward_layernorm = RMSNorm(hidden, config)
+            self.post_feedforward_layernorm = RMSNorm(hidden, config)
+        self.register_buffer("layer_scalar", torch.ones(1), persistent=config.layer_scalar)
 
     def forward(
         self,
@@ -138,7 +147,11 @@ class Layer(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h = self.input_layernorm(x)
         kv = shared_kv if shared_kv is not None else self.self_attn.keys_values(h, table)
-        x = x + self.post_attention_layernorm(self.self_attn(h, kv, table, mask))
+        attended = self.self_attn(h, kv, table, mask)
+        if not self.sandwich:
+            x = x + attended
+            return x + self.mlp(self.post_attention_layernorm(x)), kv
+        x = x + self.post_attention_layernorm(attended)
         h = self.pre_feedforward_layernorm(x)
         x = x + self.post_feedforward_layernorm(self.mlp(h))
         return x * self.layer_scalar, kv
@@ -152,11 +165,13 @@ class Backbone(nn.Module):
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_hidden_layers))
-        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config)
 
     def forward(self, ids_BT: Tensor, positions: Tensor, documents: Tensor | None) -> Tensor:
         config = self.config
-        x_BTD = self.embed_tokens(ids_BT) * math.sqrt(config.hidden_size)
+        x_BTD = self.embed_tokens(ids_BT)
+        if config.scale_embedding:
+            x_BTD = x_BTD * math.sqrt(config.hidden_size)
         masks = {
             kind: attention_mask(config, kind, ids_BT, documents)
             for kind in set(config.layer_types)
@@ -204,17 +219,21 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None, std: float = 0.02) -> None:
-        """Fresh weights. Attention has scale 1, so the query and key norms start at
+        """Fresh weights. Where attention has scale 1, the query and key norms start at
         `head_dim ** -0.25` each (together the usual `head_dim ** -0.5`); the norms after a block
         start small, so that the depth does not drown the embedding."""
-        depth = (2 * self.config.num_hidden_layers) ** -0.5
+        config = self.config
+        depth = (2 * config.num_hidden_layers) ** -0.5 if config.sandwich_norms else 1.0
+        unscaled = config.attention_scale == 1.0
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
                 parameter.normal_(0.0, std, generator=generator)
-            elif name.endswith(("q_norm.weight", "k_norm.weight")):
-                parameter.fill_(parameter.shape[0] ** -0.25)
+            elif name.endswith(".bias"):
+                parameter.zero_()
+            elif unscaled and name.endswith(("q_norm.weight", "k_norm.weight")):
+                parameter.fill_(parameter.shape[0] ** -0.25 - config.norm_offset)
             else:
-                parameter.fill_(depth if ".post_" in name else 1.0)
+                parameter.fill_((depth if ".post_" in name else 1.0) - config.norm_offset)
 
     def hidden(
         self, ids_BT: Tensor, positions: Tensor | None = None, documents: Tensor | None = None

@@ -1,6 +1,7 @@
 """The tensors of a Hugging Face folder, read one at a time as float32.
 
-One at a time, so that loading takes little more memory than the model. The format is
+One at a time, so that loading takes little more memory than the model; a folder may hold them in
+one file or in many with an index. The format is
 https://huggingface.co/docs/safetensors: a length, a JSON header, numbers. (Its package reads
 bfloat16 only into torch, which serving does without.) Called by `ref.py` and the backends.
 """
@@ -22,6 +23,9 @@ from troupe.engine.errors import CheckpointError
 from troupe.engine.steps import Floats
 
 _LONGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
+_INDEX = "model.safetensors.index.json"
+# What stands before a text model's names where it is part of one that also sees or hears.
+_PREFIXES = ("model.language_model.", "language_model.model.")
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
 
 
@@ -37,30 +41,28 @@ class _Entry:
 
 
 class Weights(Mapping[str, Floats]):
-    """All tensors of the `*.safetensors` of a folder, by name, as float32."""
+    """All tensors of the `*.safetensors` of a folder, by their name in a text model, as float32."""
 
     def __init__(self, folder: Path) -> None:
         """Raises `CheckpointError` if there are none or they cannot be read."""
         self._folder = folder
         self._entries: dict[str, _Entry] = {}
-        paths = sorted(folder.glob("*.safetensors"))
-        if not paths:
-            raise CheckpointError(f"{folder} has no *.safetensors file")
-        for path in paths:
-            self._entries.update(_entries(path))
+        for path in weight_files(folder):
+            for name, entry in _entries(path).items():
+                self._entries[_plain_name(name)] = entry
 
     def __getitem__(self, name: str) -> Floats:
-        entry = self._entries[name]
-        raw = np.memmap(entry.path, entry.dtype, "r", entry.offset, entry.shape)
-        if entry.bfloat16:
-            return (raw.astype(np.uint32) << 16).view(np.float32)
-        return raw.astype(np.float32)
+        return _floats(self._entries[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def rows(self, name: str, first: int, last: int) -> Floats:
+        """Rows `first` to `last - 1` of a matrix."""
+        return _floats(self._entries[name], first, last)
 
     def check(self, config: ModelConfig) -> None:
         """Compare names and shapes with what `config` asks for. Raises `CheckpointError`."""
@@ -74,6 +76,45 @@ class Weights(Mapping[str, Floats]):
                 raise CheckpointError(
                     f"{self._folder}: {name} has shape {actual}, and config.json asks for {shape}"
                 )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a folder's weights: those that its index names, else the one that is
+    called `model.safetensors`, else all. Raises `CheckpointError`."""
+    index = folder / _INDEX
+    if index.exists():
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"{index} cannot be read as an index: {error!r}") from error
+        if not all(isinstance(name, str) and Path(name).name == name for name in names):
+            raise CheckpointError(f"{index} names a file outside its folder")
+        missing = sorted(name for name in names if not (folder / name).is_file())
+        if missing or not names:
+            raise CheckpointError(
+                f"{folder} lacks {len(missing)} of the {len(names)} files of weights that {_INDEX} "
+                f"names: {', '.join(missing[:3])}"
+            )
+        return sorted(folder / name for name in names)
+    whole = folder / "model.safetensors"
+    paths = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise CheckpointError(f"{folder} has no *.safetensors file")
+    return paths
+
+
+def _plain_name(name: str) -> str:
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            return "model." + name.removeprefix(prefix)
+    return name.removeprefix("language_model.")
+
+
+def _floats(entry: _Entry, first: int = 0, last: int | None = None) -> Floats:
+    raw = np.memmap(entry.path, entry.dtype, "r", entry.offset, entry.shape)[first:last]
+    if entry.bfloat16:
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return raw.astype(np.float32)
 
 
 def _entries(path: Path) -> dict[str, _Entry]:
@@ -115,27 +156,40 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if not config.tie_word_embeddings:
         shapes["lm_head.weight"] = (config.vocab_size, hidden)
     for layer in range(config.num_hidden_layers):
-        dim, inner = config.dim(layer), config.mlp_size(layer)
-        queries = config.num_attention_heads * dim
-        of_layer: dict[str, tuple[int, ...]] = {
-            "self_attn.q_proj.weight": (queries, hidden),
-            "self_attn.q_norm.weight": (dim,),
-            "self_attn.o_proj.weight": (hidden, queries),
-            "mlp.gate_proj.weight": (inner, hidden),
-            "mlp.up_proj.weight": (inner, hidden),
-            "mlp.down_proj.weight": (hidden, inner),
-            "input_layernorm.weight": (hidden,),
-            "post_attention_layernorm.weight": (hidden,),
-            "pre_feedforward_layernorm.weight": (hidden,),
-            "post_feedforward_layernorm.weight": (hidden,),
-            "layer_scalar": (1,),
-        }
-        if layer < config.first_shared_layer:
-            made = config.num_key_value_heads * dim
-            of_layer |= {
-                "self_attn.k_proj.weight": (made, hidden),
-                "self_attn.v_proj.weight": (made, hidden),
-                "self_attn.k_norm.weight": (dim,),
-            }
+        of_layer = _layer_shapes(config, layer)
         shapes |= {f"model.layers.{layer}.{name}": shape for name, shape in of_layer.items()}
+    return shapes
+
+
+def _layer_shapes(config: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:
+    hidden, dim, inner = config.hidden_size, config.dim(layer), config.mlp_size(layer)
+    queries, made = config.num_attention_heads * dim, config.num_key_value_heads * dim
+    makes_kv = layer < config.first_shared_layer
+    matrices = {"q": (queries, hidden)}
+    if makes_kv:
+        matrices |= {"k": (made, hidden), "v": (made, hidden)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "self_attn.o_proj.weight": (hidden, queries),
+        "mlp.gate_proj.weight": (inner, hidden),
+        "mlp.up_proj.weight": (inner, hidden),
+        "mlp.down_proj.weight": (hidden, inner),
+        "input_layernorm.weight": (hidden,),
+        "post_attention_layernorm.weight": (hidden,),
+    }
+    for letter, shape in matrices.items():
+        shapes[f"self_attn.{letter}_proj.weight"] = shape
+        if config.qkv_bias:
+            shapes[f"self_attn.{letter}_proj.bias"] = shape[:1]
+        if config.qk_norm and letter != "v":
+            shapes[f"self_attn.{letter}_norm.weight"] = (dim,)
+    if config.out_bias:
+        shapes["self_attn.o_proj.bias"] = (hidden,)
+    if config.mlp_bias:
+        sizes = {"gate": inner, "up": inner, "down": hidden}
+        shapes |= {f"mlp.{name}_proj.bias": (size,) for name, size in sizes.items()}
+    if config.sandwich_norms:
+        shapes["pre_feedforward_layernorm.weight"] = (hidden,)
+        shapes["post_feedforward_layernorm.weight"] = (hidden,)
+    if config.layer_scalar:
+        shapes["layer_scalar"] = (1,)
     return shapes

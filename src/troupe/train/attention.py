@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from troupe.engine.ref import Attention, Model, RopeTable, rotate
+from troupe.engine.ref import Attention, Model, RopeTable
 
 LONGEST = 512
 
@@ -25,10 +25,9 @@ class FoldedAttention(Attention):
         B, T, _ = x_BTD.shape
         if T > LONGEST or mask is None or self.kv_heads != 1:
             return super().forward(x_BTD, kv, table, mask)
-        queries = self.q_norm(self.q_proj(x_BTD).view(B, T, self.heads, self.dim))
-        queries = rotate(queries, table).reshape(B, T * self.heads, self.dim)
+        queries = self.queries(x_BTD, table).reshape(B, T * self.heads, self.dim)
         keys, values = kv[0][:, 0], kv[1][:, 0]
-        scores = torch.bmm(queries, keys.transpose(1, 2)).view(B, T, self.heads, T)
+        scores = torch.bmm(queries, keys.transpose(1, 2)).view(B, T, self.heads, T) * self.scale
         bias = torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, float("-inf"))
         shares = torch.softmax(scores + bias.transpose(1, 2), dim=-1)
         out = torch.bmm(shares.view(B, T * self.heads, T), values)

@@ -143,14 +143,8 @@ class NativeModel:
 
     def _rope(self, rope: Rope, dim: int, context: int) -> tuple[int, int]:
         """Cosines and sines of each position, `(context, dim / 2)` float32."""
-        turning = rope.rotated(dim)
-        frequencies = np.zeros(dim // 2)
-        frequencies[:turning] = 1.0 / rope.theta ** (np.arange(turning) * 2.0 / dim)
-        angles = np.arange(context)[:, None] * frequencies
-        return (
-            self._keep(np.cos(angles).astype(np.float32)),
-            self._keep(np.sin(angles).astype(np.float32)),
-        )
+        cos, sin = rope.table(dim, context)
+        return self._keep(cos), self._keep(sin)
 
     def _layer(
         self, weights: Mapping[str, Floats], layer: int, cos: int, sin: int
