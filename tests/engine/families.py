@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 
+from troupe.engine.config import ModelConfig
+from troupe.engine.ref import Model
+
 TINY: dict[str, Any] = {
     "vocab_size": 512, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3,
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
@@ -60,6 +63,19 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
                             "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
                             "full_attention": {**LINEAR, "factor": 8.0}}}),
 }  # fmt: skip
+
+
+def config_of(family: str, changes: dict[str, Any]) -> ModelConfig:
+    """The engine's shape of a tiny model."""
+    model_type = {"model_type": family}
+    return ModelConfig.from_dict({**model_type, **TINY, **changes})
+
+
+def reference_of(config: ModelConfig) -> Model:
+    """The reference model with weights like a trained model's."""
+    model = Model(config).eval()
+    randomise(model)
+    return model
 
 
 def write_model(folder: Path, family: str, changes: dict[str, Any], **saving: Any) -> Any:

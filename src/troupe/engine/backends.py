@@ -54,8 +54,8 @@ def _eager() -> AnyBackend:
     from troupe.engine.eager.arena import EagerArena
     from troupe.engine.eager.model import EagerModel
 
-    def load(folder: Path, _context: int, threads: int) -> EagerModel:
+    def load(folder: Path, context: int, threads: int) -> EagerModel:
         torch.set_num_threads(threads)
-        return EagerModel.load(folder)
+        return EagerModel.load(folder, context)
 
     return Backend("eager", EagerArena.token_bytes, EagerArena, load)

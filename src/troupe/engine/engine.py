@@ -49,10 +49,10 @@ class Engine:
         self.options = options = options or EngineOptions()
         self.config = ModelConfig.load(folder)
         self.vocabulary = Vocabulary.load(folder)
-        if self.vocabulary.size > self.config.vocab_size:
+        if self.vocabulary.text_size > self.config.vocab_size:
             raise CheckpointError(
-                f"{folder}: tokenizer.json has {self.vocabulary.size} tokens, and config.json a "
-                f"vocab_size of {self.config.vocab_size}"
+                f"{folder}: tokenizer.json has {self.vocabulary.text_size} tokens for text, and "
+                f"config.json a vocab_size of {self.config.vocab_size}"
             )
         self.default_sampling = SamplingParams.defaults(folder)
         self.context_length = _context_length(self.config, options, folder)

@@ -32,6 +32,10 @@ class Vocabulary:
         self.special = frozenset(
             id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special
         )
+        # Without special tokens: those of pictures may lie beyond a text model's vocabulary.
+        self.text_size = 1 + max(
+            set(tokenizer.get_vocab(with_added_tokens=True).values()) - self.special, default=-1
+        )
         self.byte_of: dict[int, int] = {}
         for token, id_ in tokenizer.get_vocab(with_added_tokens=True).items():
             if match := _BYTE_TOKEN.fullmatch(token):

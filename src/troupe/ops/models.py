@@ -40,7 +40,7 @@ def known(settings: Settings) -> list[Model]:
 def look_at(folder: Path) -> Model:
     """Whether the engine can serve this folder: all files are there, can be read and fit."""
     folder = folder.expanduser()
-    another = "Set TROUPE_MODEL_DIR to a Hugging Face folder of a Gemma-4 text model"
+    another = "Set TROUPE_MODEL_DIR to a Hugging Face folder of a family that the engine serves"
     if not folder.is_dir():
         return Model(folder, False, f"{folder} is not there", another)
     weights = sorted(folder.glob("*.safetensors"))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.families import CASES, config_of, reference_of
 from tests.engine.shapes import random_model, tiny_config
 from tests.engine.stepping import chunks_of, run_together
 from troupe.engine.config import ModelConfig
@@ -46,11 +47,25 @@ def logits_by_chunks(
     return logits[0]
 
 
+FAMILIES = [config_of(family, changes) for family, changes in CASES.values()]
 CONFIGS = [
     tiny_config(),
     tiny_config(num_kv_shared_layers=0, num_key_value_heads=2, final_logit_softcapping=9.0),
     tiny_config(tie_word_embeddings=False, use_double_wide_mlp=True, sliding_window=130),
+    config_of(*CASES["llama, all heads, biases"]),
+    config_of(*CASES["gemma3, one key-value head, biases, capped, untied"]),
 ]
+
+
+@pytest.mark.parametrize("config", FAMILIES, ids=CASES.keys())
+def test_logits_of_every_family_equal_the_reference(config: ModelConfig) -> None:
+    reference = reference_of(config)
+    model = EagerModel(config, reference.state_dict())
+    ids = torch.randint(0, 512, (120,), generator=torch.Generator().manual_seed(1)).tolist()
+    actual = logits_by_chunks(model, EagerArena(config, 10), ids, list(range(1, 9)), [50, 69, 1])
+    with torch.no_grad():
+        expected = reference(torch.tensor([ids]))[0, -1].numpy()
+    assert np.abs(actual - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -92,6 +107,7 @@ def test_logits_do_not_depend_on_chunks_pages_or_batch_mates(config: ModelConfig
 THREADS = """
 import sys, torch
 torch.set_num_threads(int(sys.argv[1]))
+from tests.engine.families import CASES, config_of, reference_of
 from tests.engine.shapes import random_model, tiny_config
 from troupe.engine.eager.arena import EagerArena
 from troupe.engine.eager.model import EagerModel

@@ -10,7 +10,7 @@ held to `ref.py` by tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,21 +32,25 @@ from troupe.engine.eager.gemm import (
 from troupe.engine.errors import CheckpointError
 from troupe.engine.ref import rope_table
 from troupe.engine.steps import PAGE, SCRATCH_PAGE, Floats, Span
-from troupe.engine.weights import Weights
+from troupe.engine.weights import Weights, tensor_shapes
 
 
 @dataclass(frozen=True, slots=True)
 class _LayerWeights:
     # Matrices are stored input-first, and those of one input side by side.
     qkv: Tensor  # (D, H K [+ 2 G K])
-    qkv_scale: Tensor  # (H [+ 2 G], K): weights of the query and key norms, ones for the values
+    qkv_scale: Tensor | None  # (H [+ G [+ G]], K): weights of the norms of queries, keys, values
     out: Tensor
     gate_up: Tensor
     down: Tensor
+    qkv_bias: Tensor | None
+    out_bias: Tensor | None
+    gate_up_bias: Tensor | None
+    down_bias: Tensor | None
     before_attention: Tensor
-    after_attention: Tensor
+    after_attention: Tensor | None
     before_mlp: Tensor
-    after_mlp: Tensor
+    after_mlp: Tensor | None
     scalar: float
 
 
@@ -62,28 +66,38 @@ class _Group:
 class EagerModel:
     """A checkpoint ready to run on a CPU, float32. Not thread-safe: one worker calls it."""
 
-    def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, config: ModelConfig, weights: Mapping[str, Tensor], context: int | None = None
+    ) -> None:
+        """`context`: the longest sequence, in tokens; the model's own if not given."""
         _check_widths(config)
         self.config = config
+        self._scale = math.sqrt(config.hidden_size) if config.scale_embedding else 1.0
         self._embed = weights["model.embed_tokens.weight"]
         head = self._embed if config.tie_word_embeddings else weights["lm_head.weight"]
         self._head = head.t().contiguous()
-        self._norm = weights["model.norm.weight"]
+        self._norm = weights["model.norm.weight"] + config.norm_offset
+        self._activation = F.silu if config.activation == "silu" else _gelu
         self._layers = [_pack(config, weights, i) for i in range(config.num_hidden_layers)]
         matrices = [m for w in self._layers for m in (w.qkv, w.out, w.gate_up, w.down)]
         self._order = choose_order([*matrices, self._head])
         self._ropes = {
-            kind: _signed_rope(config, config.layer_types.index(kind))
+            kind: _signed_rope(config, config.layer_types.index(kind), context)
             for kind in set(config.layer_types)
         }
 
     @classmethod
-    def load(cls, folder: Path) -> EagerModel:
+    def load(cls, folder: Path, context: int | None = None) -> EagerModel:
         """Read a Hugging Face folder. Raises `CheckpointError`."""
         config = ModelConfig.load(folder)
         weights = Weights(folder)
         weights.check(config)
-        return cls(config, {name: torch.from_numpy(weights[name]) for name in weights})
+        tensors = {
+            name: torch.from_numpy(weights[name])
+            for name in tensor_shapes(config)
+            if name in weights  # a layer_scalar may be absent
+        }
+        return cls(config, tensors, context)
 
     @property
     def how(self) -> str:
@@ -101,7 +115,7 @@ class EagerModel:
         tokens = [t for i in ordered for t in spans[i].tokens]
         positions = [spans[i].start + j for i in ordered for j in range(len(spans[i].tokens))]
         pad = padded_rows(len(tokens)) - len(tokens)
-        x_MD = self._embed[torch.tensor(tokens + [0] * pad)] * math.sqrt(config.hidden_size)
+        x_MD = self._embed[torch.tensor(tokens + [0] * pad)] * self._scale
         groups = self._groups([spans[i] for i in ordered])
         slots = {
             kind: torch.tensor([s for i in ordered for s in _slots(spans[i], kind)])
@@ -157,8 +171,9 @@ class EagerModel:
         cos, signed_sin = ropes[kind]
         M = x_MD.shape[0]
         qkv = product(self._normed(x_MD, w.before_attention), w.qkv, self._order)
-        heads = qkv.view(M, -1, config.dim(layer))
-        heads = _rms_norm(heads, w.qkv_scale, config.rms_norm_eps)
+        if w.qkv_bias is not None:
+            qkv += w.qkv_bias
+        heads = self._normed_heads(qkv.view(M, -1, config.dim(layer)), w.qkv_scale)
         turning = heads if slots is None else heads[:, : H + config.num_key_value_heads]
         swapped = turning.roll(config.dim(layer) // 2, dims=-1)
         turned = turning * cos + swapped * signed_sin
@@ -166,6 +181,9 @@ class EagerModel:
             rows = slots[kind].shape[0]
             values = heads[:rows, H + config.num_key_value_heads :]
             arena.store(layer, slots[kind], turned[:rows, H:], values)
+        queries = turned[:, :H]
+        if config.attention_scale != 1.0:
+            queries = queries * config.attention_scale
         out = torch.zeros(M, H, config.dim(layer))
         source = config.kv_layer(layer)
         for group in groups:
@@ -175,18 +193,34 @@ class EagerModel:
                 kv = gather(arena, source, seen)
             if slots is None:
                 gathered[source] = kv
-            out[group.lo : group.hi] = attend(turned[group.lo : group.hi, :H], kv, seen)
+            out[group.lo : group.hi] = attend(queries[group.lo : group.hi], kv, seen)
         attended = product(out.view(M, -1), w.out, self._order)
-        x_MD = x_MD + self._normed(attended, w.after_attention)
+        x_MD = x_MD + self._after(attended, w.out_bias, w.after_attention)
         gate_up = product(self._normed(x_MD, w.before_mlp), w.gate_up, self._order)
+        if w.gate_up_bias is not None:
+            gate_up += w.gate_up_bias
         gate, up = gate_up.chunk(2, dim=-1)
-        inner = elementwise(_gelu, gate.contiguous()) * up
+        inner = elementwise(self._activation, gate.contiguous()) * up
         down = product(inner, w.down, self._order)
-        x_MD = x_MD + self._normed(down, w.after_mlp)
+        x_MD = x_MD + self._after(down, w.down_bias, w.after_mlp)
         return x_MD if w.scalar == 1.0 else x_MD * w.scalar
 
     def _normed(self, x_MD: Tensor, weight: Tensor) -> Tensor:
         return _rms_norm(x_MD, weight, self.config.rms_norm_eps)
+
+    def _normed_heads(self, heads: Tensor, scale: Tensor | None) -> Tensor:
+        """Those of the heads that the model norms, normed: as many as `scale` has weights for."""
+        if scale is None:
+            return heads
+        count = scale.shape[0]
+        normed = _rms_norm(heads[:, :count], scale, self.config.rms_norm_eps)
+        return normed if count == heads.shape[1] else torch.cat([normed, heads[:, count:]], dim=1)
+
+    def _after(self, made: Tensor, bias: Tensor | None, norm: Tensor | None) -> Tensor:
+        """What a block made, with its bias and the norm after it where there is one."""
+        if bias is not None:
+            made += bias
+        return made if norm is None else self._normed(made, norm)
 
     def _groups(self, spans: Sequence[Span]) -> list[_Group]:
         """Single rows attend as one group; each longer span is a group of its own."""
@@ -260,10 +294,10 @@ def _slots(span: Span, kind: LayerType) -> list[int]:
     return slots
 
 
-def _signed_rope(config: ModelConfig, layer: int) -> tuple[Tensor, Tensor]:
+def _signed_rope(config: ModelConfig, layer: int, context: int | None) -> tuple[Tensor, Tensor]:
     """Cosines, and sines with the sign that turns `(second, first)` into `(-second, first)`."""
     dim = config.dim(layer)
-    positions = torch.arange(config.max_position_embeddings)
+    positions = torch.arange(context or config.max_position_embeddings)
     cos, sin = rope_table(config.rope(layer), dim, positions)
     sin[:, : dim // 2] *= -1
     return cos, sin
@@ -273,25 +307,45 @@ def _pack(config: ModelConfig, weights: Mapping[str, Tensor], layer: int) -> _La
     def get(name: str) -> Tensor:
         return weights[f"model.layers.{layer}.{name}"]
 
-    heads, kv_heads, dim = config.num_attention_heads, config.num_key_value_heads, config.dim(layer)
-    matrices = [get("self_attn.q_proj.weight")]
-    scales = [get("self_attn.q_norm.weight").expand(heads, dim)]
-    if layer < config.first_shared_layer:
-        matrices += [get("self_attn.k_proj.weight"), get("self_attn.v_proj.weight")]
-        scales += [get("self_attn.k_norm.weight").expand(kv_heads, dim), torch.ones(kv_heads, dim)]
+    def norm(name: str) -> Tensor:
+        return get(f"{name}norm.weight") + config.norm_offset
+
+    def bias(there: bool, *names: str) -> Tensor | None:
+        return torch.cat([get(f"{name}.bias") for name in names]) if there else None
+
+    makes_kv = layer < config.first_shared_layer
+    sandwich = config.sandwich_norms
+    qkv = [f"self_attn.{letter}_proj" for letter in ("qkv" if makes_kv else "q")]
     scalar = weights.get(f"model.layers.{layer}.layer_scalar")  # absent is one
     return _LayerWeights(
-        qkv=_beside(*matrices),
-        qkv_scale=torch.cat(scales),
+        qkv=_beside(*(get(f"{name}.weight") for name in qkv)),
+        qkv_scale=_head_scales(config, layer, norm),
         out=_beside(get("self_attn.o_proj.weight")),
         gate_up=_beside(get("mlp.gate_proj.weight"), get("mlp.up_proj.weight")),
         down=_beside(get("mlp.down_proj.weight")),
-        before_attention=get("input_layernorm.weight"),
-        after_attention=get("post_attention_layernorm.weight"),
-        before_mlp=get("pre_feedforward_layernorm.weight"),
-        after_mlp=get("post_feedforward_layernorm.weight"),
+        qkv_bias=bias(config.qkv_bias, *qkv),
+        out_bias=bias(config.out_bias, "self_attn.o_proj"),
+        gate_up_bias=bias(config.mlp_bias, "mlp.gate_proj", "mlp.up_proj"),
+        down_bias=bias(config.mlp_bias, "mlp.down_proj"),
+        before_attention=norm("input_layer"),
+        after_attention=norm("post_attention_layer") if sandwich else None,
+        before_mlp=norm("pre_feedforward_layer" if sandwich else "post_attention_layer"),
+        after_mlp=norm("post_feedforward_layer") if sandwich else None,
         scalar=1.0 if scalar is None else float(scalar),
     )
+
+
+def _head_scales(config: ModelConfig, layer: int, norm: Callable[[str], Tensor]) -> Tensor | None:
+    """Weights of the norms of a layer's heads, in their order; those of values are ones."""
+    if not config.qk_norm:
+        return None
+    heads, kv_heads, dim = config.num_attention_heads, config.num_key_value_heads, config.dim(layer)
+    scales = [norm("self_attn.q_").expand(heads, dim)]
+    if layer < config.first_shared_layer:
+        scales.append(norm("self_attn.k_").expand(kv_heads, dim))
+        if config.v_norm:
+            scales.append(torch.ones(kv_heads, dim))
+    return torch.cat(scales)
 
 
 def _beside(*matrices: Tensor) -> Tensor:

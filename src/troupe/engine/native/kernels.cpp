@@ -16,7 +16,7 @@
 namespace troupe {
 
 extern const Kernels TROUPE_JOIN(kKernels_, TROUPE_ISA) = {
-    TROUPE_TEXT(TROUPE_ISA), product, quantize, norm, add_normed, rotate, gelu_times, store,
-    attend, softcap};
+    TROUPE_TEXT(TROUPE_ISA), product, quantize, norm, add_normed, rotate, gelu_times, silu_times,
+    store, attend, softcap};
 
 }  // namespace troupe

@@ -71,6 +71,8 @@ struct Kernels {
   void (*rotate)(float* x, const float* cos, const float* sin, int count);
   // out = gelu(gate) * up, by the approximation with tanh.
   void (*gelu_times)(const float* gate, const float* up, int count, float* out);
+  // out = silu(gate) * up.
+  void (*silu_times)(const float* gate, const float* up, int count, float* out);
   void (*store)(const Cache&, int32_t page, int32_t slot, int32_t head, const float* key,
                 const float* value);
   void (*attend)(const AttendArgs&);

@@ -55,7 +55,7 @@ class NativeModel:
             layers=layers,
             embedding=self._keep(bfloat16(embedding)),
             head=self._matrix(head),
-            norm=self._keep(weights["model.norm.weight"]),
+            norm=self._keep(weights["model.norm.weight"] + np.float32(config.norm_offset)),
             layer_count=config.num_hidden_layers,
             first_shared=config.first_shared_layer,
             hidden=config.hidden_size,
@@ -64,7 +64,10 @@ class NativeModel:
             context=context,
             max_rows=MAX_ROWS,
             threads=threads or os.cpu_count() or 1,
-            embedding_scale=math.sqrt(config.hidden_size),
+            value_norm=config.v_norm,
+            silu=config.activation == "silu",
+            attention_scale=config.attention_scale,
+            embedding_scale=math.sqrt(config.hidden_size) if config.scale_embedding else 1.0,
             eps=config.rms_norm_eps,
             softcap=config.final_logit_softcapping or 0.0,
         )
@@ -154,23 +157,33 @@ class NativeModel:
         def get(name: str) -> Floats:
             return weights[f"model.layers.{layer}.{name}"]
 
+        def norm(name: str, there: bool = True) -> int | None:
+            offset = np.float32(config.norm_offset)
+            return self._keep(get(f"{name}norm.weight") + offset) if there else None
+
+        def bias(there: bool, *names: str) -> int | None:
+            return self._keep(np.concatenate([get(f"{n}.bias") for n in names])) if there else None
+
         makes_kv = layer < config.first_shared_layer
-        matrices = [get("self_attn.q_proj.weight")]
-        if makes_kv:
-            matrices += [get("self_attn.k_proj.weight"), get("self_attn.v_proj.weight")]
+        sandwich = config.sandwich_norms
+        qkv = [f"self_attn.{letter}_proj" for letter in ("qkv" if makes_kv else "q")]
         scalar = weights.get(f"model.layers.{layer}.layer_scalar")  # absent is one
         sliding = config.layer_types[layer] == SLIDING
         return library.Layer(
-            qkv=self._matrix(*matrices),
+            qkv=self._matrix(*(get(f"{name}.weight") for name in qkv)),
             out=self._matrix(get("self_attn.o_proj.weight")),
             gate_up=self._matrix(get("mlp.gate_proj.weight"), get("mlp.up_proj.weight")),
             down=self._matrix(get("mlp.down_proj.weight")),
-            query_norm=self._keep(get("self_attn.q_norm.weight")),
-            key_norm=self._keep(get("self_attn.k_norm.weight")) if makes_kv else None,
-            before_attention=self._keep(get("input_layernorm.weight")),
-            after_attention=self._keep(get("post_attention_layernorm.weight")),
-            before_mlp=self._keep(get("pre_feedforward_layernorm.weight")),
-            after_mlp=self._keep(get("post_feedforward_layernorm.weight")),
+            qkv_bias=bias(config.qkv_bias, *qkv),
+            out_bias=bias(config.out_bias, "self_attn.o_proj"),
+            gate_up_bias=bias(config.mlp_bias, "mlp.gate_proj", "mlp.up_proj"),
+            down_bias=bias(config.mlp_bias, "mlp.down_proj"),
+            query_norm=norm("self_attn.q_", config.qk_norm),
+            key_norm=norm("self_attn.k_", config.qk_norm and makes_kv),
+            before_attention=norm("input_layer"),
+            after_attention=norm("post_attention_layer", sandwich),
+            before_mlp=norm("pre_feedforward_layer" if sandwich else "post_attention_layer"),
+            after_mlp=norm("post_feedforward_layer", sandwich),
             cos=cos,
             sin=sin,
             cache_stride=page_stride(config, config.kv_layer(layer)),

@@ -1,5 +1,5 @@
-// What is done to a row of floats by itself: norms, rounding to int8, rotation, gelu. Included by
-// `kernels.cpp` alone. Sums go in 16 lanes, added up in one order.
+// What is done to a row of floats by itself: norms, rounding to int8, rotation, activation. Included
+// by `kernels.cpp` alone. Sums go in 16 lanes, added up in one order.
 
 #pragma once
 
@@ -117,6 +117,14 @@ void gelu_times(const float* gate, const float* up, int count, float* out) {
     const Floats inner = all(0.7978845608028654f) * (g + all(0.044715f) * g * g * g);
     put(out, i, count,
         all(0.5f) * g * (all(1.0f) + hyperbolic_tangent(inner)) * take(up, i, count));
+  });
+}
+
+void silu_times(const float* gate, const float* up, int count, float* out) {
+  each_sixteen(gate, count, [&](int i, const Floats& g) {
+    const Floats small = power_of_two(magnitude(g) * all(-1.44269504088896341f));  // e^-|g|
+    const Floats share = where_less(g, all(0.0f), small, all(1.0f)) / (all(1.0f) + small);
+    put(out, i, count, g * share * take(up, i, count));
   });
 }
 

@@ -52,6 +52,12 @@ const Kernels* best() {
 
 const Kernels* kernels = best();
 
+// x += y, where there is one.
+void add(float* x, const float* y, int count) {
+  if (y == nullptr) return;
+  for (int i = 0; i < count; i++) x[i] += y[i];
+}
+
 int padded(int count, int to) { return (count + to - 1) / to * to; }
 
 // What a step works in, as large as its largest.
@@ -177,35 +183,44 @@ class Model {
     each_row(rows, [&](int r, int) { quantize(&s_.attended[size_t(r) * width], width, r); });
     product(l.out, rows, s_.inner.data(), m_.hidden);
     each_row(rows, [&](int r, int thread) {
-      kernels->add_normed(&s_.x[size_t(r) * m_.hidden], &s_.inner[size_t(r) * m_.hidden],
-                          l.after_attention, m_.hidden, m_.eps, 1.0f);
+      add_block(r, l.out_bias, l.after_attention, 1.0f);
       norm_and_quantize(l.before_mlp, r, thread);
     });
     product(l.gate_up, rows, s_.qkv.data(), wide_);
     each_row(rows, [&](int r, int thread) {
       float* inner = &s_.normed[size_t(thread) * stride_];
-      const float* gate = &s_.qkv[size_t(r) * wide_];
-      kernels->gelu_times(gate, gate + l.inner, l.inner, inner);
+      float* gate = &s_.qkv[size_t(r) * wide_];
+      add(gate, l.gate_up_bias, 2 * l.inner);
+      (m_.silu ? kernels->silu_times : kernels->gelu_times)(gate, gate + l.inner, l.inner, inner);
       quantize(inner, l.inner, r);
     });
     product(l.down, rows, s_.inner.data(), m_.hidden);
-    each_row(rows, [&](int r, int) {
-      kernels->add_normed(&s_.x[size_t(r) * m_.hidden], &s_.inner[size_t(r) * m_.hidden],
-                          l.after_mlp, m_.hidden, m_.eps, l.scalar);
-    });
+    each_row(rows, [&](int r, int) { add_block(r, l.down_bias, l.after_mlp, l.scalar); });
+  }
+
+  // Add what a block made to its row, with its bias and the norm after it where there is one.
+  void add_block(int r, const float* bias, const float* norm, float scalar) {
+    float *x = &s_.x[size_t(r) * m_.hidden], *made = &s_.inner[size_t(r) * m_.hidden];
+    add(made, bias, m_.hidden);
+    if (norm != nullptr)
+      kernels->add_normed(x, made, norm, m_.hidden, m_.eps, scalar);
+    else
+      add(x, made, m_.hidden);
   }
 
   void turn_and_store(const TroupeLayer& l, int r) {
     const int position = positions_[r], half = l.dim / 2;
     const float *cos = l.cos + int64_t(position) * half, *sin = l.sin + int64_t(position) * half;
     float* row = &s_.qkv[size_t(r) * wide_];
+    add(row, l.qkv_bias, l.qkv.outputs);
     for (int h = 0; h < m_.heads; h++) {
       float* query = row + h * l.dim;
-      kernels->norm(query, l.query_norm, l.dim, m_.eps, query);
+      if (l.query_norm) kernels->norm(query, l.query_norm, l.dim, m_.eps, query);
       kernels->rotate(query, cos, sin, l.dim);
       const size_t at = size_t(r) * m_.heads + h;
       kernels->quantize(query, l.dim, l.dim, &s_.queries[at * l.dim], &s_.query_scale[at],
                         &s_.query_sum[at]);
+      s_.query_scale[at] *= m_.attention_scale;
     }
     if (!l.makes_kv) return;
     const Cache cache{caches_[l.cache], l.cache_stride, m_.kv_heads, l.dim};
@@ -213,9 +228,9 @@ class Model {
     for (int g = 0; g < m_.kv_heads; g++) {
       float* key = row + (m_.heads + g) * l.dim;
       float* value = row + (m_.heads + m_.kv_heads + g) * l.dim;
-      kernels->norm(key, l.key_norm, l.dim, m_.eps, key);
+      if (l.key_norm) kernels->norm(key, l.key_norm, l.dim, m_.eps, key);
       kernels->rotate(key, cos, sin, l.dim);
-      kernels->norm(value, nullptr, l.dim, m_.eps, value);
+      if (m_.value_norm) kernels->norm(value, nullptr, l.dim, m_.eps, value);
       kernels->store(cache, page, position % kLanes, g, key, value);
     }
   }

@@ -14,6 +14,10 @@ struct TroupeLayer {
   troupe::Matrix out;
   troupe::Matrix gate_up;
   troupe::Matrix down;
+  const float* qkv_bias;  // biases and norms: null where the model has none
+  const float* out_bias;
+  const float* gate_up_bias;
+  const float* down_bias;
   const float* query_norm;
   const float* key_norm;
   const float* before_attention;
@@ -45,6 +49,9 @@ struct TroupeModel {
   int32_t context;
   int32_t max_rows;
   int32_t threads;
+  int32_t value_norm;  // 1: values are normed, without weights
+  int32_t silu;        // 1: the feed-forward block's activation; 0: gelu
+  float attention_scale;
   float embedding_scale;
   float eps;
   float softcap;  // 0: none
