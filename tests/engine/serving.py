@@ -35,12 +35,17 @@ def serving_in_thread(options: EngineServerOptions) -> Iterator[tuple[str, Engin
 def wait_ready(base: str, process: subprocess.Popen[bytes] | None = None) -> None:
     """Wait until a server answers that it is ready."""
     deadline = time.monotonic() + 60
+    said = "nothing"
     while time.monotonic() < deadline:
         assert process is None or process.poll() is None, "the server ended"
         try:
-            if httpx.get(base + "/readyz").status_code == 200:
+            answer = httpx.get(base + "/readyz")
+            said = answer.text
+            if answer.status_code == 200:
                 return
+            if answer.json()["status"] == "failed":
+                break
         except httpx.TransportError:
             pass
         time.sleep(0.05)
-    pytest.fail("the server never became ready")
+    pytest.fail(f"the server never became ready; it says {said}")

@@ -183,7 +183,7 @@ def _check_request(request: GenerateRequest, config: ModelConfig, context_length
             "prompt",
             "context_length_exceeded",
         )
-    for token in prompt:
+    for token in (min(prompt), max(prompt)):
         if not 0 <= token < config.vocab_size:
             raise InvalidRequest(
                 f"the prompt holds token {token}; ids go from 0 to {config.vocab_size - 1}",

@@ -20,6 +20,16 @@ class InvalidRequest(EngineError):
         self.code = code
 
 
+class PrefixGone(EngineError):
+    """The prefix that a request names is not held. `length` and `digest` are of the longest one
+    that it offered in its place and is held; 0 and nothing if none is."""
+
+    def __init__(self, length: int = 0, digest: bytes = b"") -> None:
+        super().__init__("the prefix is not held; send the prompt from where `held` ends")
+        self.length = length
+        self.digest = digest
+
+
 class NotAllowed(EngineError):
     """An operator's request from somebody who is none."""
 

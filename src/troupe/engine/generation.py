@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from troupe.engine.errors import InvalidRequest
 from troupe.engine.inflight import Wait
 from troupe.engine.kv import Lease
+from troupe.engine.kv.index import NOTHING, chained
 from troupe.engine.sampler import Sampler
 from troupe.engine.steps import PAGE
 from troupe.engine.text import Detokenizer, StopFinder, Vocabulary
-from troupe.engine.types import Chunk, FinishReason, GenerateRequest, Usage
+from troupe.engine.types import Chunk, FinishReason, GenerateRequest, Prefix, Usage
 
 Deliver = Callable[["Chunk | Exception"], None]
 
@@ -131,6 +132,19 @@ class Generation:
             prefill_s=first - admitted,
             decode_s=now - first,
         )
+
+    @property
+    def left(self) -> Prefix | None:
+        """What of it stays in memory for the next turn, if that was asked for: the full pages of
+        what was computed, at the cost of hashing those behind the prefix that came with it."""
+        if not self.request.return_prefix:
+            return None
+        known = self.request.prefix or Prefix(0, NOTHING)
+        length, digest = known.length, known.digest
+        while length + PAGE <= self.computed:
+            digest = chained(digest, self.tokens[length : length + PAGE])
+            length += PAGE
+        return Prefix(length, digest)
 
     def _flush(self) -> str:
         """Text held back for half characters and possible stop strings, now that no more comes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,9 @@ from troupe.engine.errors import (
     InvalidRequest,
     NotAllowed,
     Overloaded,
+    PrefixGone,
 )
+from troupe.engine.prefixes import write_hash
 from troupe.engine.types import Chunk, Usage
 
 
@@ -28,6 +30,7 @@ class HttpError:
     param: str | None = None
     code: str | None = None
     retry_after_s: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         error = {
@@ -35,6 +38,7 @@ class HttpError:
             "type": self.kind,
             "param": self.param,
             "code": self.code,
+            **self.more,
         }
         return {"error": error}
 
@@ -48,6 +52,11 @@ def http_error(error: EngineError) -> HttpError:
     if isinstance(error, InvalidRequest):
         status = {"model_not_found": 404, "body_too_large": 413}.get(error.code or "", 400)
         return HttpError(status, message, "invalid_request_error", error.param, error.code)
+    if isinstance(error, PrefixGone):
+        held = {"length": error.length, "hash": write_hash(error.digest)}
+        return HttpError(
+            409, message, "invalid_request_error", "prefix", "prefix_not_held", more={"held": held}
+        )
     if isinstance(error, NotAllowed):
         return HttpError(403, message, "permission_error", None, "not_allowed")
     if isinstance(error, Overloaded):
@@ -77,6 +86,15 @@ def timings_json(usage: Usage) -> dict[str, float]:
     }
 
 
+def prefix_json(chunk: Chunk) -> dict[str, Any]:
+    """What the last chunk says of the memory that its answer leaves: the next request's `prefix`.
+    Nothing if it was not asked for, or less than a page."""
+    prefix = chunk.prefix
+    if prefix is None or prefix.length == 0:
+        return {}
+    return {"prefix": {"length": prefix.length, "hash": write_hash(prefix.digest)}}
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How the answers to one request look."""
@@ -102,6 +120,7 @@ class Shape:
             choice["prompt_token_ids"] = list(self.prompt_ids)
         if self.token_ids:
             choice["token_ids"] = [token for chunk in chunks for token in chunk.token_ids]
+        choice |= prefix_json(last)
         return {
             **self._envelope(streamed=False),
             "choices": [choice],
@@ -135,6 +154,7 @@ class Shape:
             choice["text"] = chunk.text
         if self.token_ids:
             choice["token_ids"] = list(chunk.token_ids)
+        choice |= prefix_json(chunk)
         return {**self._envelope(streamed=True), "choices": [choice]}
 
     def usage(self, usage: Usage) -> dict[str, Any]:

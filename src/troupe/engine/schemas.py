@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from troupe.engine.errors import InvalidRequest
+from troupe.engine.prefixes import PrefixBody, TokenBytes, read_tokens
 from troupe.engine.sampling import SamplingParams
-from troupe.engine.types import GenerateRequest
+from troupe.engine.types import GenerateRequest, Prefix
 
 MAX_MESSAGES = 10_000
 _SAMPLING = (
@@ -71,6 +72,7 @@ class _Body(BaseModel):
     # True as in vLLM; "answer" leaves out the prompt's, which its sender knows.
     return_token_ids: bool | Literal["answer"] = False
     resume_token_ids: list[int] | None = None
+    return_prefix: bool = False
     n: int | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
@@ -83,9 +85,14 @@ class _Body(BaseModel):
         return replace(defaults, **given, logit_bias=_biases(self.logit_bias or {}))
 
     def request(
-        self, prompt: list[int], defaults: SamplingParams, request_id: str, max_tokens: int | None
+        self,
+        prompt: list[int],
+        defaults: SamplingParams,
+        request_id: str,
+        max_tokens: int | None,
+        prefix: Prefix | None = None,
     ) -> GenerateRequest:
-        """What the engine is asked, for a prompt of token ids."""
+        """What the engine is asked, for a prompt of token ids that begins with `prefix`."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         resumed = self.resume_token_ids or []
         return GenerateRequest(
@@ -98,6 +105,8 @@ class _Body(BaseModel):
             ignore_eos=self.ignore_eos,
             cache_salt=self.cache_salt or "",
             request_id=request_id,
+            prefix=prefix,
+            return_prefix=self.return_prefix,
         )
 
     @property
@@ -109,14 +118,24 @@ class _Body(BaseModel):
 class CompletionBody(_Body):
     """`POST /v1/completions`."""
 
-    prompt: str | list[int] | list[str] | list[list[int]]
+    prompt: str | list[int] | list[str] | list[list[int]] | None = None
+    prompt_b64: str | None = None
+    token_bytes: TokenBytes = 4  # of prompt_b64
+    prefix: PrefixBody | None = None
     echo: bool | None = False
     best_of: int | None = None
     logprobs: int | None = None
     suffix: str | None = None
 
     def one_prompt(self) -> str | list[int]:
-        """The prompt. Raises `InvalidRequest` if there are several."""
+        """The prompt, or what of it follows the prefix. Raises `InvalidRequest` if there are
+        several or none."""
+        if (self.prompt is None) == (self.prompt_b64 is None):
+            if self.prompt is None and self.prefix is not None:
+                return []
+            raise InvalidRequest("prompt: send either prompt or prompt_b64", "prompt")
+        if self.prompt_b64 is not None:
+            return read_tokens(self.prompt_b64, self.token_bytes)
         prompt = self.prompt
         if isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list):
             if len(prompt) > 1:

@@ -30,9 +30,10 @@ from troupe.engine.engine import Engine
 from troupe.engine.errors import EngineError, EngineStopped, InvalidRequest
 from troupe.engine.exchange import Event, EventStream, read_json, unless_gone
 from troupe.engine.operators import Operators
+from troupe.engine.prefixes import resolve
 from troupe.engine.responses import HttpError, Shape, http_error
 from troupe.engine.schemas import ChatBody, CompletionBody, parse
-from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
+from troupe.engine.types import Chunk, EngineOptions, GenerateRequest, Prefix
 from troupe.telemetry import request_id as request_ids
 from troupe.telemetry import traces
 
@@ -117,6 +118,15 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All tokens of a prompt, those that were sent, and the prefix that stood for the others."""
+
+    tokens: list[int]
+    sent: list[int]
+    prefix: Prefix | None = None
+
+
 class _Service:
     """The endpoints, over one engine."""
 
@@ -138,45 +148,53 @@ class _Service:
     async def completions(self, request: Request) -> Response | EventStream:
         data = await read_json(request, self._options.max_body_bytes)
         body = parse(CompletionBody, data)
-        prompt = body.one_prompt()
-        if isinstance(prompt, str):
-            prompt = await asyncio.to_thread(self._encode, prompt)
+        self._check_served(body.model)
+        given = body.one_prompt()
+        if isinstance(given, str):
+            if body.prefix is not None:
+                raise InvalidRequest("behind a prefix the prompt is token ids", "prompt")
+            given = await asyncio.to_thread(self._encode, given)
         # OpenAI's completions default to 16 tokens.
         limit = body.max_tokens if body.max_tokens is not None else 16
+        if body.prefix is None:
+            return await self._generate(request, body, Prompt(given, given), limit)
+        asked = body.prefix.prefixes()
+        held = resolve(body.cache_salt or "", asked, self.engine.find)
+        prompt = Prompt([*held, *given], given, asked[0])
         return await self._generate(request, body, prompt, limit)
 
     async def chat(self, request: Request) -> Response | EventStream:
         data = await read_json(request, self._options.max_body_bytes)
         body = parse(ChatBody, data)
+        self._check_served(body.model)
         messages = [message.plain() for message in body.messages]
         variables = body.chat_template_kwargs or {}
-        prompt = await asyncio.to_thread(self._template.encode, messages, variables)
+        ids = await asyncio.to_thread(self._template.encode, messages, variables)
         limit = body.max_completion_tokens
         limit = limit if limit is not None else body.max_tokens
-        return await self._generate(request, body, prompt, limit)
+        return await self._generate(request, body, Prompt(ids, ids), limit)
 
     async def _generate(
         self,
         request: Request,
         body: CompletionBody | ChatBody,
-        prompt: list[int],
+        prompt: Prompt,
         max_tokens: int | None,
     ) -> Response | EventStream:
-        self._check_name(body.model)
-        if self.engine.state != "ready":
-            raise EngineStopped(self.engine.why_not)
         request_id: str = request.state.request_id
-        asked = body.request(prompt, self.engine.default_sampling, request_id, max_tokens)
+        asked = body.request(
+            prompt.tokens, self.engine.default_sampling, request_id, max_tokens, prompt.prefix
+        )
         shape = Shape(
             self._name,
             isinstance(body, ChatBody),
-            prompt if body.return_token_ids is True else None,
+            prompt.sent if body.return_token_ids is True else None,
             body.return_token_ids is not False,
         )
         chunks = self._logged(asked, request.state.traceparent)
         # The first chunk is awaited before the answer begins, so that a refusal has its status.
         request_ids.traceparent.set(request.state.traceparent or None)
-        with traces.span("engine.first_token", prompt_tokens=len(prompt)):
+        with traces.span("engine.first_token", prompt_tokens=len(prompt.tokens)):
             first = await unless_gone(request, anext(chunks))
         if body.stream:
             return EventStream(_events(first, chunks, shape, body.wants_usage), {})
@@ -214,6 +232,11 @@ class _Service:
         """A raw prompt: special tokens in it are special."""
         ids: list[int] = self.engine.vocabulary.tokenizer.encode(text).ids
         return ids
+
+    def _check_served(self, name: str | None) -> None:
+        self._check_name(name)
+        if self.engine.state != "ready":
+            raise EngineStopped(self.engine.why_not)
 
     def _check_name(self, name: str | None) -> None:
         if name is not None and name != self._name:

@@ -31,6 +31,14 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """The first `length` tokens of a sequence, full pages all, by their hash (`kv/index.py`)."""
+
+    length: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """One answer to make from a prompt of token ids."""
 
@@ -45,6 +53,8 @@ class GenerateRequest:
     # The last so many of `prompt` are the beginning of the answer: drawn and delivered before, by
     # an engine that is gone. The answer goes on after them as if it had never broken off.
     resumed: int = 0
+    prefix: Prefix | None = None  # known of `prompt`: saves hashing it again
+    return_prefix: bool = False  # whether the last chunk says what the answer leaves in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +75,11 @@ class Chunk:
 
     `token_ids` are those drawn, end and stop tokens included; `text` may lag behind them while it
     is half a character or could become a stop string. The last chunk has `finish_reason` and
-    `usage`; none follows it.
+    `usage`, and `prefix` if that was asked for; none follows it.
     """
 
     token_ids: tuple[int, ...]
     text: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    prefix: Prefix | None = None  # prompt and answer as kept for the next turn

@@ -277,7 +277,7 @@ class Worker:
         if reason is None:
             job.deliver(Chunk((token,), text))
             return
-        self._end(job, Chunk((token,), text, reason, job.usage(now)), reason)
+        self._end(job, Chunk((token,), text, reason, job.usage(now), job.left), reason)
 
     def _end(
         self, job: Generation, last: Chunk | Exception, outcome: FinishReason | Literal["failed"]
