@@ -67,7 +67,16 @@ class Settings(BaseSettings):
     )
     engine_url: str | None = Field(
         default=None,
-        description="Address of an engine run elsewhere; none is then started here.",
+        description="Address of an engine run elsewhere; none is then started here. Several "
+        "replicas with commas between, each with a weight if it should get more or less: "
+        "`http://a:8010, http://b:8010;weight=2`.",
+    )
+    engine_replicas: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Engines that `troupe up` starts, on ports from `TROUPE_ENGINE_PORT` on, each "
+        "with its own memory and threads. A conversation stays with one.",
     )
     engine_threads: int = Field(
         default=1,
@@ -163,6 +172,13 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
-    def engine_address(self) -> str:
-        """Base URL of the engine, without a trailing slash."""
-        return (self.engine_url or f"http://127.0.0.1:{self.engine_port}").rstrip("/")
+    def engine_addresses(self) -> list[str]:
+        """Base URLs of the engine's replicas, with their weights where they have one."""
+        if self.engine_url is not None:
+            return [address for part in self.engine_url.split(",") if (address := part.strip())]
+        return [f"http://127.0.0.1:{port}" for port in self.engine_ports]
+
+    @property
+    def engine_ports(self) -> range:
+        """Loopback ports of the engines that `troupe up` starts."""
+        return range(self.engine_port, self.engine_port + self.engine_replicas)

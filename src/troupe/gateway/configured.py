@@ -6,10 +6,14 @@ from troupe.settings import Settings
 
 from .breaker import BreakerPolicy
 from .discovery import Discovery
+from .engines import EnginesProvider, Member
+from .engines.members import parse
 from .gateway import Gateway, Policy
 from .providers import OpenAIProvider, TroupeProvider
 from .retry import RetryPolicy
 from .types import Provider
+
+ENGINE = "troupe"  # the provider's name
 
 # The engine is back seconds after a crash: wait for it. Others may be gone for long.
 OWN_ENGINE = Policy(
@@ -23,8 +27,7 @@ def from_settings(settings: Settings) -> Gateway:
 
     Opens nothing yet. Raises `ProviderUnavailable` for an address that is none.
     """
-    folder = settings.model_dir if settings.engine_url is None else None
-    engine = TroupeProvider(settings.engine_address, folder)
+    engine = engines(settings)
     providers: list[Provider] = [engine]
     if settings.openai_base_url is not None:
         key = settings.openai_api_key
@@ -32,5 +35,18 @@ def from_settings(settings: Settings) -> Gateway:
         providers.append(OpenAIProvider("openai", settings.openai_base_url, secret))
     discovery = None
     if settings.discover_local_models:
-        discovery = Discovery({settings.port, settings.engine_port, settings.worker_port})
+        discovery = Discovery({settings.port, settings.worker_port, *settings.engine_ports})
     return Gateway(providers, discovery, settings.default_model, {engine.name: OWN_ENGINE})
+
+
+def engines(settings: Settings) -> EnginesProvider:
+    """Troupe's engine, in as many replicas as there are. Raises `ProviderUnavailable` for an
+    address that is none."""
+    folder = settings.model_dir if settings.engine_url is None else None
+    members = parse(settings.engine_addresses)
+
+    def connect(member: Member) -> TroupeProvider:
+        name = ENGINE if members == [member] else f"{ENGINE} at {member.name}"
+        return TroupeProvider(member.url, folder, name)
+
+    return EnginesProvider(ENGINE, connect, members)

@@ -25,3 +25,42 @@ TOKENS = Counter(
     "Tokens of finished answers, by kind: prompt, cached, completion.",
     ["provider", "kind"],
 )
+IN_FLIGHT = Gauge(
+    "troupe_gateway_replica_in_flight",
+    "Answers that a replica of the engine makes now.",
+    ["replica"],
+)
+REPLICA_READY = Gauge(
+    "troupe_gateway_replica_ready",
+    "1 while a replica of the engine is fit for answers.",
+    ["replica"],
+)
+REPLICA_FAILURES = Counter(
+    "troupe_gateway_replica_failures_total",
+    "Times a replica of the engine could not be reached, or broke off.",
+    ["replica"],
+)
+PASSED_OVER = Counter(
+    "troupe_gateway_replica_passed_over_total",
+    "Answers that went to their conversation's next choice, since this replica was at its bound or "
+    "its queue was full.",
+    ["replica"],
+)
+MOVED = Counter(
+    "troupe_gateway_conversations_moved_total",
+    "Conversations that came to a replica of the engine from another one.",
+    ["replica"],
+)
+RESUMED = Counter(
+    "troupe_gateway_streams_resumed_total",
+    "Answers that a replica of the engine went on with after another broke off.",
+    ["replica"],
+)
+BY_REPLICA: tuple[Counter | Gauge, ...] = (
+    IN_FLIGHT,
+    REPLICA_READY,
+    REPLICA_FAILURES,
+    PASSED_OVER,
+    MOVED,
+    RESUMED,
+)

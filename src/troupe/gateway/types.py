@@ -53,13 +53,18 @@ class GenerationRequest:
     messages: Sequence[dict[str, Any]] | None = None
     stop: tuple[str, ...] = ()
     request_id: str = ""
+    # Tokens of the answer that its reader has already: the provider goes on after them. For
+    # providers that tell token ids only.
+    resumed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the answer."""
+    """A piece of the answer. `token_ids` are those drawn since the piece before, where the
+    provider tells them; `text` may lag behind them, and may then be empty."""
 
     text: str
+    token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

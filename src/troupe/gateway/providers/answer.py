@@ -24,6 +24,7 @@ class AnswerReader:
         self._usage: dict[str, Any] | None = None
         self._timings: dict[str, Any] = {}
         self._bytes = 0
+        self._ids: list[int] = []
         self.done = False
 
     def push(self, data: str) -> str:
@@ -51,9 +52,22 @@ class AnswerReader:
             return ""
         return self._choice(choices[0])
 
+    @property
+    def whole(self) -> bool:
+        """Whether the answer has ended, even if nothing was said yet of what it took."""
+        return bool(self._reason) or self.done
+
+    def take_ids(self) -> tuple[int, ...]:
+        """The token ids that have come since they were taken last."""
+        ids, self._ids = tuple(self._ids), []
+        return ids
+
     def _choice(self, choice: dict[str, Any]) -> str:
         if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]:
             self._reason = choice["finish_reason"]
+        ids = choice.get("token_ids")
+        if isinstance(ids, list):
+            self._ids += [token for token in ids if type(token) is int]
         inner = choice.get("delta") or choice.get("message") or {}
         text = inner.get("content") if isinstance(inner, dict) and inner else choice.get("text")
         if not isinstance(text, str):
@@ -75,7 +89,7 @@ class AnswerReader:
 
         Raises `UpstreamError` if the stream broke off.
         """
-        if not self._reason and not self.done:
+        if not self.whole:
             raise UpstreamError(f"{self._provider} broke off in the middle of its answer")
         usage = self._usage or {}
         extra: dict[str, Any] = {}

@@ -74,7 +74,11 @@ class Http:
             return str(response.headers.get("etag", ""))
 
     async def events(
-        self, path: str, body: Mapping[str, Any], request: str
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        request: str,
+        more_headers: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[str, None]:
         """Post `body` and give the data of each event; a server that answers with one JSON object
         gives that. Closing the generator closes the connection. `request` is the request id."""
@@ -83,6 +87,7 @@ class Http:
         except ValueError as error:
             raise BadRequest(f"the prompt has no bytes: {error}") from error
         headers = {"accept": "text/event-stream", "content-type": "application/json"}
+        headers |= more_headers or {}
         headers["x-request-id"] = request
         headers = {name: value for name, value in headers.items() if value} | request_id.headers()
         async with self._answer("POST", path, content, headers) as response:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from troupe.gateway.errors import GatewayError, ProviderUnavailable, UpstreamError
 from troupe.gateway.providers.answer import estimated_tokens
@@ -25,6 +26,7 @@ from troupe.prompt import ChatFormat, HuggingFaceTokenizer, Layout, TokenizerErr
 
 MAX_SALT = 256  # characters, the engine's limit
 MAX_STOPS = 16
+SESSION_HEADER = "x-session-id"  # what Ray Serve reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class TroupeProvider:
         template."""
         ids, messages = request.token_ids, list(request.messages or ())
         path = "v1/chat/completions" if ids is None else "v1/completions"
-        events = self._http.events(path, _body(request, model), request.request_id)
+        events = self._http.events(
+            path, _body(request, model), request.request_id, _affinity(request.conversation)
+        )
         return pieces(
             self.name, model.id, events, lambda: len(ids or ()) or estimated_tokens(messages)
         )
@@ -124,11 +128,26 @@ class TroupeProvider:
         )
 
 
+# Replicas of one engine send the same tokenizer: kept once, and told to be the same by that.
+_tokenizers: WeakValueDictionary[bytes, HuggingFaceTokenizer] = WeakValueDictionary()
+
+
 def _tokenizer(source: bytes) -> HuggingFaceTokenizer:
-    try:
-        return HuggingFaceTokenizer(source)
-    except TokenizerError as error:
-        raise UpstreamError(f"the engine's tokenizer cannot be used: {error}") from error
+    digest = hashlib.sha256(source).digest()
+    found = _tokenizers.get(digest)
+    if found is None:
+        try:
+            found = HuggingFaceTokenizer(source)
+        except TokenizerError as error:
+            raise UpstreamError(f"the engine's tokenizer cannot be used: {error}") from error
+        # Two threads may have made it at once: all get the first one's.
+        found = _tokenizers.setdefault(digest, found)
+    return found
+
+
+def _affinity(conversation: str) -> dict[str, str]:
+    """What a proxy in front of several engines needs to send a conversation to the same one."""
+    return {SESSION_HEADER: hashlib.sha256(conversation.encode(errors="replace")).hexdigest()}
 
 
 def _format(tokenizer: HuggingFaceTokenizer) -> ChatFormat:
@@ -158,6 +177,8 @@ def _body(request: GenerationRequest, model: ModelInfo) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
         "max_tokens": request.sampling.max_tokens,
         "cache_salt": salt,
+        "return_token_ids": "answer",
+        **({"resume_token_ids": list(request.resumed)} if request.resumed else {}),
         **sampling_json(request.sampling, openai_only=False),
         **({"stop": list(request.stop[:MAX_STOPS])} if request.stop else {}),
     }
