@@ -87,8 +87,7 @@ class Chat:
     def fresh(self, messages: list[ChatMessage]) -> Conversation:
         template, layout, rule = KINDS[self.kind]
         conversation = Conversation(template, TOKENIZER, ChatFormat.TOKENS, layout, rule)
-        for message in messages:
-            conversation.append(message)
+        conversation.extend(messages)
         return conversation
 
     def step(self, number: int, what: str, place: int, text: str) -> None:

@@ -98,10 +98,14 @@ class History:
         """Take in what of a path came since the last time, but its last turn. Answers that ended
         before a word are left out."""
         end = max(0, len(turns) - 1)
-        for turn in turns[self._turns : end]:
-            message = turn.message
-            if message.body or message.state is State.COMPLETE:
-                self.conversation.append(said(turn, self._names))
+        came = turns[self._turns : end]
+        self.conversation.extend(
+            [
+                said(turn, self._names)
+                for turn in came
+                if turn.message.body or turn.message.state is State.COMPLETE
+            ]
+        )
         self._turns = end
 
 
@@ -136,6 +140,5 @@ def one_prompt(
 ) -> CompiledPrompt:
     """A prompt from nothing, for a caller that keeps nothing. Raises `PromptTooLong`."""
     conversation = Conversation(template, model.tokenizer, model.chat_format)
-    for message in history:
-        conversation.append(message)
+    conversation.extend(history)
     return conversation.compile(data, model.context_length - answer_room(model, max_tokens))

@@ -6,15 +6,15 @@ that a prompt stays what it was whatever becomes of the conversation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 from troupe.prompt.formats.messages import stops, to_messages
 from troupe.prompt.growing import Growing
 from troupe.prompt.hashes import Stream, common_prefix
+from troupe.prompt.history import History
 from troupe.prompt.layout import Framed, Framer
 from troupe.prompt.types import ChatFormat, Part
 
@@ -26,14 +26,14 @@ class Shown:
 
     head: tuple[Framed, ...]
     pinned: tuple[Framed, ...]
-    history: Sequence[tuple[Framed, ...]]
+    history: History
     start: int
     end: int
     tail: tuple[Framed, ...]
 
     def framed(self) -> list[Framed]:
         """All of them."""
-        said = chain.from_iterable(self.history[self.start : self.end])
+        said = self.history.said(self.start, self.end)
         return [*self.head, *self.pinned, *said, *self.tail]
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
+from troupe.prompt.bulk import Bulk
 from troupe.prompt.compiled import CompiledPrompt, Shown
 from troupe.prompt.data import plain, same
 from troupe.prompt.errors import PromptTooLong
 from troupe.prompt.fitting import fit, too_long
 from troupe.prompt.growing import Growing
 from troupe.prompt.hashes import BLOCK, Stream
-from troupe.prompt.history import History, Line
+from troupe.prompt.history import Entry, History, Line
 from troupe.prompt.layout import Framer, Layout
 from troupe.prompt.template import Template
 from troupe.prompt.truncate import Truncation
@@ -69,7 +72,10 @@ class Conversation:
         self._rule = truncation or Truncation()
         self._block = block
         self._index: dict[str, int] = {}
-        self._history = History(self._growing())
+        self._line = partial(_line, template, self._framer)
+        self._history = History(self._growing(), self._line)
+        direct = None if self._framer.joined else template.direct
+        self._bulk = Bulk(direct, self._framer) if direct else None
         self._stem: _Stem | None = None
         self._around: _Around | None = None
         self._held: _Around | None = None
@@ -96,7 +102,7 @@ class Conversation:
     @property
     def token_ids(self) -> list[int]:
         """The whole history's tokens, role and end tokens included."""
-        growing = self._history.growing
+        growing = self._history.whole()
         return [*growing.stream.ids, *growing.behind()]
 
     @property
@@ -107,27 +113,33 @@ class Conversation:
     @property
     def block_hashes(self) -> tuple[bytes, ...]:
         """Rolling hashes of the full blocks of `token_ids`."""
-        growing = self._history.growing
+        growing = self._history.whole()
         return growing.stream.hashes(len(growing.stream), growing.behind())
 
     def append(self, message: ChatMessage) -> None:
         """Add a message at the end. Raises `ValueError` if its id is there already."""
-        if message.id in self._index:
-            raise ValueError(f"there is a message {message.id!r} already")
-        self._push(message, self._line(message))
+        self.extend((message,))
+
+    def extend(self, messages: Sequence[ChatMessage]) -> None:
+        """Add messages at the end: many at once cost less than one by one. Raises `ValueError` if
+        an id is there already, and adds none then."""
+        ids = [message.id for message in messages]
+        if len({*ids}) < len(ids) or not self._index.keys().isdisjoint(ids):
+            twice = next(n for n, i in enumerate(ids) if i in self._index or i in ids[:n])
+            raise ValueError(f"there is a message {ids[twice]!r} already")
+        self._push(self._made(messages))
 
     def edit(self, message_id: str, message: ChatMessage) -> None:
         """Put `message` in the place of another. Raises `KeyError` and `ValueError`."""
         at = self._index[message_id]
         if self._index.get(message.id, at) != at:
             raise ValueError(f"there is a message {message.id!r} already")
-        line = self._line(message)
-        self._replace(at, [(message, line), *self._entries(at + 1)])
+        self._replace(at, [*self._made((message,)), *self._history.entries(at + 1)])
 
     def remove(self, message_id: str) -> None:
         """Take a message out. Raises `KeyError`."""
         at = self._index[message_id]
-        self._replace(at, self._entries(at + 1))
+        self._replace(at, self._history.entries(at + 1))
 
     def update(self, messages: Sequence[ChatMessage]) -> None:
         """Become these messages, keeping what is the same at the beginning. Raises `ValueError`
@@ -206,12 +218,13 @@ class Conversation:
             if over <= 0:
                 break
             if fitted.least or self._framer.joined is None:
-                kept = [*stem.head, *stem.pinned, *self._said(fitted.start), *fitted.tail]
+                said = history.said(fitted.start, len(history))
+                kept = [*stem.head, *stem.pinned, *said, *fitted.tail]
                 raise too_long(over, limit, kept)
             spare += over
         start = fitted.start
         anchored = start > 0 or (not whole and len(history) > 0)
-        shown = Shown(stem.head, stem.pinned, history.lines, start, len(history), fitted.tail)
+        shown = Shown(stem.head, stem.pinned, history, start, len(history), fitted.tail)
         waits = self._rule.waits
         return CompiledPrompt(
             shown,
@@ -222,9 +235,6 @@ class Conversation:
             history.messages[start].id if anchored else None,
             {name: around.data[name] for name in waits if name in around.data},
         )
-
-    def _said(self, start: int) -> Line:
-        return tuple(one for line in self._history.lines[start:] for one in line)
 
     def _grown(self, head: Line, start: int) -> _Stem:
         """The prompt up to the last message; what is there of the last one is kept."""
@@ -238,24 +248,24 @@ class Conversation:
             stem = _Stem(head, start, pinned, len(growing.stream), growing, start)
             self._stem = stem
         if stem.upto < len(history):
-            stem.growing.push([one for line in history.lines[stem.upto :] for one in line])
+            history.push_onto(stem.growing, stem.upto)
             stem.upto = len(history)
         return stem
 
     def _growing(self) -> Growing:
         return Growing(Stream(block=self._block), self._framer.joined)
 
-    def _line(self, message: ChatMessage) -> Line:
-        frame = self._framer.frame
-        return tuple([frame(part) for part in self.template.message(message)])
+    def _made(self, messages: Sequence[ChatMessage]) -> list[Entry]:
+        """What messages come to, each made anew."""
+        said = self._bulk.encode(messages) if self._bulk else [None] * len(messages)
+        return [
+            (message, self._line(message) if one is None else one)
+            for message, one in zip(messages, said, strict=True)
+        ]
 
-    def _push(self, message: ChatMessage, line: Line) -> None:
-        self._index[message.id] = len(self._history.messages)
-        self._history.push(message, line)
-
-    def _entries(self, at: int) -> list[tuple[ChatMessage, Line]]:
-        history = self._history
-        return list(zip(history.messages[at:], history.lines[at:], strict=True))
+    def _push(self, entries: Sequence[Entry]) -> None:
+        self._index.update(zip([message.id for message, _ in entries], count(len(self._history))))
+        self._history.extend(entries)
 
     def _become(self, at: int, messages: Sequence[ChatMessage]) -> None:
         old = self._history.messages
@@ -271,18 +281,18 @@ class Conversation:
             self._index.get(m.id, same_until) < same_until for m in new
         ):
             raise ValueError("a message's id stands twice")
-        known = dict(self._entries(same_until))
-        self._replace(same_until, [(m, known[m] if m in known else self._line(m)) for m in new])
+        known = dict(self._history.entries(same_until))
+        made = dict(self._made([m for m in new if m not in known]))
+        self._replace(same_until, [(m, known[m] if m in known else made[m]) for m in new])
 
-    def _replace(self, at: int, entries: Iterable[tuple[ChatMessage, Line]]) -> None:
+    def _replace(self, at: int, entries: Sequence[Entry]) -> None:
         """All that comes from `at` on. What others look at stays as it is."""
         if at < len(self._history):
             for gone in self._history.messages[at:]:
                 del self._index[gone.id]
             self._cut_stem(at)
             self._history = self._history.upto(at)
-        for message, line in entries:
-            self._push(message, line)
+        self._push(entries)
 
     def _cut_stem(self, at: int) -> None:
         stem = self._stem
@@ -296,6 +306,10 @@ class Conversation:
             self._stem = _Stem(stem.head, stem.start, stem.pinned, stem.base, growing, at)
 
 
+def _line(template: Template, framer: Framer, message: ChatMessage) -> Line:
+    return tuple([framer.frame(part) for part in template.message(message)])
+
+
 def compile_prompt(
     template: Template,
     data: Mapping[str, Any],
@@ -307,6 +321,5 @@ def compile_prompt(
 ) -> CompiledPrompt:
     """One prompt from nothing. Where turns follow one another, keep a `Conversation` instead."""
     conversation = Conversation(template, tokenizer, chat_format)
-    for message in history:
-        conversation.append(message)
+    conversation.extend(tuple(history))
     return conversation.compile(data, limit, anchor)

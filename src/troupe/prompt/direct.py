@@ -23,8 +23,7 @@ _MARK = re.compile(f"{MARK}([0-9]+){MARK_END}")
 _FIELDS = {field.name for field in fields(ChatMessage)} - {"attachments"}
 _ESCAPE = "escape_special_characters"  # there is nothing to escape
 _ROLES = ("user", "char", "assistant")
-_Field = Callable[[ChatMessage], str]
-_Bind = Callable[[Sequence[str]], str]  # a text of values in their places
+Bind = Callable[[Sequence[str]], str]  # a text of values in their places
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,12 @@ _Got = str | _Constant  # a field of the message, or a text in braces
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """A part with places for values."""
 
-    name: _Bind
+    name: Bind
     role: str
-    sections: tuple[tuple[str, _Bind, tuple[int | str, ...] | None], ...]
+    sections: tuple[tuple[str, Bind, tuple[int | str, ...] | None], ...]
     priority: int
 
 
@@ -49,17 +48,18 @@ class Direct:
     """A straight stretch."""
 
     def __init__(
-        self, shapes: Mapping[str, Sequence[_Shape]], got: Sequence[_Field], room: int
+        self, shapes: Mapping[str, Sequence[Shape]], names: Sequence[str], room: int
     ) -> None:
-        self._shapes = shapes
-        self._got = got
-        self._room = room  # characters that a message may have
+        self.shapes = shapes  # by role
+        self.fields = tuple(names)  # of the message: the values that binders take
+        self.room = room  # characters that these may have together
+        self._got = [attrgetter(field) for field in names]
 
     def parts(self, message: ChatMessage) -> tuple[Part, ...] | None:
         """The message's parts; None where Jinja and YAML have to say what they are."""
-        shapes = self._shapes.get(message.role)
+        shapes = self.shapes.get(message.role)
         values = [get(message) for get in self._got]
-        if shapes is None or sum(map(len, values)) > self._room:
+        if shapes is None or sum(map(len, values)) > self.room:
             return None
         return tuple(
             [
@@ -106,7 +106,7 @@ def straight(body: Iterable[nodes.Node], name: str, limits: Limits) -> Direct | 
     room = (limits.chars - 3 * fixed) // (2 * len(got) + 1)
     if not shapes or len(got) > limits.steps:
         return None
-    return Direct(shapes, [attrgetter(one) for one in got if isinstance(one, str)], room)
+    return Direct(shapes, [one for one in got if isinstance(one, str)], room)
 
 
 def _known(got: Sequence[_Got], role: str) -> list[str]:
@@ -145,8 +145,8 @@ def _field(node: nodes.Node, name: str) -> str | None:
     return key if isinstance(key, str) and key in _FIELDS else None
 
 
-def _shape(part: Part) -> _Shape:
-    return _Shape(
+def _shape(part: Part) -> Shape:
+    return Shape(
         _binder(part.name),
         part.role,
         tuple((s.name, _binder(s.content), s.tokens) for s in part.sections),
@@ -154,7 +154,7 @@ def _shape(part: Part) -> _Shape:
     )
 
 
-def _binder(text: str) -> _Bind:
+def _binder(text: str) -> Bind:
     """Puts values in the places of marks; none is looked through for another."""
     pieces = _MARK.split(text)  # text, number, text, ...
     numbers = [int(number) for number in pieces[1::2]]

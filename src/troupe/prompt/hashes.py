@@ -7,7 +7,8 @@ where their first n hashes agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 
@@ -22,13 +23,12 @@ class Stream:
     what it stood for. A hash is made when first asked for, and once.
     """
 
-    __slots__ = ("_hashes", "_pack", "block", "ids")
+    __slots__ = ("_hashes", "block", "ids")
 
     def __init__(self, ids: Sequence[int] = (), block: int = BLOCK) -> None:
         self.ids = list(ids)
         self.block = block
         self._hashes: list[bytes] = []
-        self._pack = Struct(f"<{block}q")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,10 +55,15 @@ class Stream:
 
     def _chain(self, hashes: list[bytes], ids: Sequence[int], full: int, skip: int = 0) -> None:
         """Extend `hashes` to `full` blocks; the first `skip` of them stand before `ids`."""
-        block, pack = self.block, self._pack.pack
+        block, pack = self.block, _packer(self.block)
         for start in range((len(hashes) - skip) * block, (full - skip) * block, block):
             data = (hashes[-1] if hashes else b"") + pack(*ids[start : start + block])
             hashes.append(blake2b(data, digest_size=_DIGEST).digest())
+
+
+@lru_cache(maxsize=8)
+def _packer(block: int) -> Callable[..., bytes]:
+    return Struct(f"<{block}q").pack
 
 
 def block_hashes(ids: Sequence[int], block: int = BLOCK) -> tuple[bytes, ...]:

@@ -81,7 +81,7 @@ class Framer:
         the template names and the tokenizer lacks, `FormatError` for what is no text."""
         encode, joined = self._segments.encode, self.joined is not None
         pieces: list[str | tuple[int, ...]] = []
-        ids: tuple[int, ...] = () if joined else self._roles[part.role]
+        ids = [] if joined else [*self._roles[part.role]]
         for section in part.sections:
             if section.tokens is None:
                 pieces.append(section.content)
@@ -92,7 +92,17 @@ class Framer:
                 ids += given
         if part.attachments:
             ids += self._attached(part)
-        return Framed(part, ids if is_open or joined else ids + self._end, tuple(pieces))
+        if not (is_open or joined):
+            ids += self._end
+        return Framed(part, tuple(ids), tuple(pieces))
+
+    def around(self, role: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What stands before and behind the sections of a part of that role."""
+        return self._roles[role], self._end
+
+    def encode(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        """The token ids of each text."""
+        return self._segments.encode_all(texts)
 
     def _attached(self, part: Part) -> tuple[int, ...]:
         """What images and calls of tools cost, about."""

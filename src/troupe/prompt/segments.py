@@ -5,6 +5,7 @@ A piece is known by its text, so what one conversation tokenized another need no
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -19,11 +20,11 @@ class Known:
 
     def __init__(self, max_held: int = MAX_HELD) -> None:
         self._half = max_held // 2
-        self._young: dict[str, tuple[int, ...]] = {}
-        self._old: dict[str, tuple[int, ...]] = {}
+        self._young: dict[str, Sequence[int]] = {}
+        self._old: dict[str, Sequence[int]] = {}
         self._held = 0  # by the younger
 
-    def get(self, text: str) -> tuple[int, ...] | None:
+    def get(self, text: str) -> Sequence[int] | None:
         """The tokens of `text`, if they are known."""
         found = self._young.get(text)
         if found is None and self._old:
@@ -32,13 +33,32 @@ class Known:
                 self.put(text, found)
         return found
 
-    def put(self, text: str, ids: tuple[int, ...]) -> None:
+    def put(self, text: str, ids: Sequence[int]) -> None:
         """Keep the tokens of `text`."""
         size = len(text) + len(ids)
         if self._held + size > self._half:
             self._old, self._young, self._held = self._young, {}, 0
         self._young[text] = ids
         self._held += size
+
+    def get_all(self, texts: Sequence[str]) -> list[Sequence[int] | None]:
+        """The tokens of each text, None where they are not known."""
+        found = list(map(self._young.get, texts))
+        if self._old:
+            for n, ids in enumerate(found):
+                if ids is None:
+                    found[n] = self.get(texts[n])
+        return found
+
+    def put_all(self, tokens: Mapping[str, Sequence[int]]) -> None:
+        """Keep the tokens of each text."""
+        size = sum(map(len, tokens)) + sum(map(len, tokens.values()))
+        if self._held + size > self._half:
+            for text, ids in tokens.items():
+                self.put(text, ids)
+        else:
+            self._young.update(tokens)
+            self._held += size
 
 
 class Segments:
@@ -48,13 +68,22 @@ class Segments:
         self.tokenizer = tokenizer
         self._known = known or _known(tokenizer)
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Token ids of `text`."""
+    def encode(self, text: str) -> Sequence[int]:
+        """Token ids of `text`, for no one to change."""
         ids = self._known.get(text)
         if ids is None:
-            ids = tuple(self.tokenizer.encode(text)) if text else ()
+            ids = self.tokenizer.encode(text) if text else ()
             self._known.put(text, ids)
         return ids
+
+    def encode_all(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        """Token ids of each text."""
+        found = self._known.get_all(texts)
+        unknown = dict.fromkeys(text for text, ids in zip(texts, found, strict=True) if ids is None)
+        encode = self.tokenizer.encode
+        new: dict[str, Sequence[int]] = {text: encode(text) if text else () for text in unknown}
+        self._known.put_all(new)
+        return [new[text] if ids is None else ids for text, ids in zip(texts, found, strict=True)]
 
 
 _SHARED: WeakKeyDictionary[Tokenizer, Known] = WeakKeyDictionary()

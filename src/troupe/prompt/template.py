@@ -65,7 +65,7 @@ class Template:
         self._head, self._message, self._tail = stretches
         self._message_name = message_name
         said = self._message.tree.body if self._message else []
-        self._direct = straight(said, message_name, limits) if said else None
+        self.direct = straight(said, message_name, limits) if said else None
 
     @classmethod
     def parse(
@@ -113,7 +113,7 @@ class Template:
         if not "".join(texts).isascii():
             for key, value in zip(_MESSAGE, texts, strict=True):
                 check_text(value, f"{HISTORY}.{key}", self.name)
-        parts = None if self._direct is None else self._direct.parts(message)
+        parts = None if self.direct is None else self.direct.parts(message)
         if parts is None:
             fields = dict(zip(_MESSAGE, texts, strict=True))
             parts = self._parts(self._message, {self._message_name: fields})

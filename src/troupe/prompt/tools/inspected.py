@@ -44,8 +44,7 @@ def inspect(template: Template, inputs: Inputs, tokenizer: Tokenizer, limit: int
     layout is given OpenAI messages. Raises `PromptError`."""
     chat_format = format_for(tokenizer)
     conversation = Conversation(template, tokenizer, chat_format)
-    for message in inputs.history:
-        conversation.append(message)
+    conversation.extend(inputs.history)
     prompt = conversation.compile(inputs.data, limit)
     framer = Framer(tokenizer, chat_format, Layout())
     left = list(prompt.parts)
