@@ -24,7 +24,7 @@ from troupe.engine.errors import (
 )
 from troupe.engine.native.model import NativeModel
 from troupe.engine.ref import Model
-from troupe.engine.sampler import Sampler, draw
+from troupe.engine.sampler import Drawn, Sampler, draw
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
 from troupe.engine.steps import Floats, Span
@@ -127,7 +127,7 @@ async def test_logits_from_memory_equal_those_without_over_random_conversations(
     that a token is drawn from equals, bit for bit, the one of a run without memory."""
     seen: list[Floats] = []
 
-    def spy(logits_RV: Floats, samplers: Sequence[Sampler]) -> list[int]:
+    def spy(logits_RV: Floats, samplers: Sequence[Sampler]) -> list[Drawn]:
         seen.extend(logits_RV.copy())
         return draw(logits_RV, samplers)
 

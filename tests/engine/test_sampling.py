@@ -23,9 +23,13 @@ from troupe.engine.steps import Floats
 LOGITS = np.array([0.0, 1.0, 2.0, 3.0, -1.0], np.float32)
 
 
+def drawn(logits: Floats, samplers: list[Sampler]) -> list[int]:
+    return [one.token for one in draw(logits, samplers)]
+
+
 def draws(params: SamplingParams, prompt: tuple[int, ...] = (), count: int = 1) -> list[int]:
     sampler = Sampler(params, prompt)
-    return [draw(LOGITS[None].copy(), [sampler])[0] for _ in range(count)]
+    return [drawn(LOGITS[None].copy(), [sampler])[0] for _ in range(count)]
 
 
 def probabilities(logits: Floats, params: SamplingParams) -> Floats:
@@ -131,8 +135,8 @@ def test_a_row_is_drawn_the_same_alone_and_beside_others(seed: int, size: int, r
     beside = [Sampler(w, p) for w, p in zip(wishes, prompts, strict=True)]
     alone = [Sampler(w, p) for w, p in zip(wishes, prompts, strict=True)]
     for _ in range(4):
-        together = draw(logits.copy(), beside)
-        assert together == [draw(logits[[r]], [alone[r]])[0] for r in range(rows)]
+        together = drawn(logits.copy(), beside)
+        assert together == [drawn(logits[[r]], [alone[r]])[0] for r in range(rows)]
 
 
 def test_weights_are_the_same_bit_for_bit_alone_and_beside_others() -> None:
@@ -183,10 +187,10 @@ def test_every_token_with_weight_can_be_drawn_and_no_other() -> None:
     weights = np.zeros((1, 1000), np.float32)
     weights[0, [0, 127, 128, 999]] = 0.25
     uniform = np.linspace(0, np.nextafter(1, 0), 101)
-    drawn = pick(np.repeat(weights, 101, axis=0), uniform)
-    assert sorted(set(drawn.tolist())) == [0, 127, 128, 999]
-    assert drawn[0] == 0
-    assert drawn[-1] == 999
+    tokens = pick(np.repeat(weights, 101, axis=0), uniform)
+    assert sorted(set(tokens.tolist())) == [0, 127, 128, 999]
+    assert tokens[0] == 0
+    assert tokens[-1] == 999
 
 
 @given(
@@ -232,7 +236,7 @@ def test_a_resumed_sampler_goes_on_in_its_place(xtc: float) -> None:
     whole = draws(params, count=20)
     sampler = Sampler(params, ())
     sampler.resume(whole[:7])
-    assert [draw(LOGITS[None].copy(), [sampler])[0] for _ in range(13)] == whole[7:]
+    assert [drawn(LOGITS[None].copy(), [sampler])[0] for _ in range(13)] == whole[7:]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -243,7 +247,7 @@ def test_logits_that_are_no_numbers_draw_nothing_and_spare_their_neighbours(
     rows = np.array([LOGITS, LOGITS, LOGITS])
     rows[1, 1] = wrong
     samplers = [Sampler(SamplingParams(temperature=temperature, seed=9), ()) for _ in rows]
-    first, second, third = draw(rows, samplers)
+    first, second, third = drawn(rows, samplers)
     assert second == NO_TOKEN
     assert first == third != NO_TOKEN
 
@@ -251,7 +255,7 @@ def test_logits_that_are_no_numbers_draw_nothing_and_spare_their_neighbours(
 def test_nothing_allowed_draws_nothing() -> None:
     rows = np.full((2, 5), -np.inf, np.float32)
     samplers = [Sampler(SamplingParams(temperature=t), ()) for t in (0.0, 1.0)]
-    assert draw(rows, samplers) == [NO_TOKEN, NO_TOKEN]
+    assert drawn(rows, samplers) == [NO_TOKEN, NO_TOKEN]
 
 
 @given(

@@ -137,7 +137,7 @@ def test_the_openai_client_understands_it(served: tuple[str, Engine]) -> None:
     with pytest.raises(openai.NotFoundError):
         client.completions.create(model="gpt-9", prompt="x")
     with pytest.raises(openai.BadRequestError):
-        client.completions.create(model="tiny", prompt="x", n=2)
+        client.completions.create(model="tiny", prompt="x", n=17)
 
 
 def test_models_context_and_tokenizer_are_told(client: httpx.Client) -> None:
@@ -172,9 +172,12 @@ WRONG_COMPLETIONS: list[tuple[dict[str, object], int, str | None]] = [
     ({"prompt": [2], "logit_bias": {"x": 1}}, 400, "logit_bias"),
     ({"prompt": [2], "logit_bias": {"2": 1e9}}, 400, "logit_bias"),
     ({"prompt": [2], "seed": 2**70}, 400, "seed"),
-    ({"prompt": [2], "n": 2}, 400, "n"),
+    ({"prompt": [2], "n": 0}, 400, "n"),
+    ({"prompt": [2], "n": 17}, 400, "n"),
+    ({"prompt": [2], "best_of": 2}, 400, "best_of"),
     ({"prompt": [2], "echo": True}, 400, "echo"),
-    ({"prompt": [2], "logprobs": 0}, 400, "logprobs"),
+    ({"prompt": [2], "logprobs": 21}, 400, "logprobs"),
+    ({"prompt": [2], "logprobs": -1}, 400, "logprobs"),
     ({"prompt": [2], "stream": "yes"}, 400, "stream"),
     ({"prompt": [2], "model": "other"}, 404, "model"),
 ]
@@ -201,6 +204,8 @@ def test_a_wrong_field_is_named(
         {"messages": [{"role": "user"}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
         {"messages": [{"role": "user", "content": "x"}], "tools": [{}]},
+        {"messages": [{"role": "user", "content": "x"}], "logprobs": True, "top_logprobs": 21},
+        {"messages": [{"role": "user", "content": "x"}], "top_logprobs": 2},
         {"messages": [{"role": "user", "content": "x " * 400}]},
     ],
 )
@@ -242,6 +247,7 @@ json_values = st.recursive(
 )
 FIELDS = [
     *("model", "prompt", "messages", "max_tokens", "temperature", "top_k", "stop", "seed", "n"),
+    *("logprobs", "top_logprobs", "dry_multiplier", "dry_sequence_breakers", "xtc_probability"),
     *("stop_token_ids", "logit_bias", "stream", "stream_options", "cache_salt"),
     "return_token_ids",
 ]

@@ -17,24 +17,29 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, InvalidRequest
 from troupe.engine.generation import Generation, Times
+from troupe.engine.logprobs import MAX_LOGPROBS
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
 from troupe.engine.steps import MAX_ROWS, PAGE
 from troupe.engine.text import Vocabulary
 from troupe.engine.types import (
+    MAX_CANDIDATES,
     MAX_SALT_LENGTH,
     MAX_STOP_LENGTH,
     MAX_STOPS,
     Chunk,
     EngineOptions,
     GenerateRequest,
+    Usage,
+    together,
 )
 from troupe.engine.worker import State, Worker
 
@@ -102,20 +107,23 @@ class Engine:
         _check_request(request, self.config, self.context_length)
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Chunk]:
-        """Make an answer. Raises `InvalidRequest` and `Overloaded` before the first chunk, and
-        `EngineStopped` at any time; closing the iterator cancels."""
-        generation, chunks = self._submit(request)
-        ended = False
+        """Make an answer, or the chunks of `n` in turn. Raises `InvalidRequest` and `Overloaded`
+        before the first chunk, and `EngineStopped` at any time; closing the iterator cancels."""
+        candidates, chunks = self._submit(request)
+        usages: dict[int, Usage] = {}
         try:
-            while not ended:
+            while len(usages) < request.n:
                 item = await chunks.get()
-                ended = isinstance(item, Exception) or item.finish_reason is not None
                 if isinstance(item, Exception):
                     raise item
+                if item.usage is not None:
+                    usages[item.index] = item.usage
+                    whole = together(usages) if len(usages) == request.n else None
+                    item = replace(item, usage=whole)
                 yield item
         finally:
-            if not ended:
-                self._worker.cancel(generation)
+            if len(usages) < request.n:
+                self._worker.cancel(candidates)
 
     def find(self, salt: str, digest: bytes, length: int) -> list[int] | None:
         """All tokens of the kept prefix of `length` tokens (a multiple of `steps.PAGE`) that has
@@ -142,7 +150,7 @@ class Engine:
 
     def _submit(
         self, request: GenerateRequest
-    ) -> tuple[Generation, asyncio.Queue[Chunk | Exception]]:
+    ) -> tuple[list[Generation], asyncio.Queue[Chunk | Exception]]:
         self.check(request)
         loop = asyncio.get_running_loop()
         # Bounded by the answer's length, so a slow reader costs no more than its own answer.
@@ -152,7 +160,8 @@ class Engine:
             try:
                 loop.call_soon_threadsafe(chunks.put_nowait, item)
             except RuntimeError:  # the reader's event loop is closed: nobody reads any more
-                generation.cancelled = True
+                for generation in candidates:
+                    generation.cancelled = True
 
         asked = len(request.prompt) - request.resumed
         room = self.context_length - asked
@@ -160,16 +169,22 @@ class Engine:
         end_ids = frozenset(request.stop_token_ids)
         if not request.ignore_eos:
             end_ids |= frozenset(self.config.eos_token_ids)
-        generation = Generation(
-            request=request,
-            limit=asked + answer,
-            end_ids=end_ids,
-            vocabulary=self.vocabulary,
-            deliver=deliver,
-            times=Times(submitted=time.monotonic()),
-        )
-        self._worker.submit(generation)
-        return generation, chunks
+        submitted = time.monotonic()
+        candidates = [
+            Generation(
+                request=request,
+                candidate=candidate,
+                limit=asked + answer,
+                end_ids=end_ids,
+                vocabulary=self.vocabulary,
+                deliver=deliver,
+                times=Times(submitted),
+            )
+            for candidate in range(request.n)
+        ]
+        candidates[0].followers = candidates[1:]
+        self._worker.submit(candidates[0])
+        return candidates, chunks
 
 
 def _check_request(request: GenerateRequest, config: ModelConfig, context_length: int) -> None:
@@ -199,6 +214,12 @@ def _check_request(request: GenerateRequest, config: ModelConfig, context_length
         )
     if request.max_tokens is not None and request.max_tokens < 1:
         raise InvalidRequest("max_tokens must be at least 1", "max_tokens")
+    if not 1 <= request.n <= MAX_CANDIDATES:
+        raise InvalidRequest(f"n is {request.n}, and must be 1 to {MAX_CANDIDATES}", "n")
+    if request.resumed and request.n > 1:
+        raise InvalidRequest("only a single answer can be resumed; n must be 1", "n")
+    if request.logprobs is not None and not 0 <= request.logprobs <= MAX_LOGPROBS:
+        raise InvalidRequest(f"logprobs may be up to {MAX_LOGPROBS}", "logprobs")
     if len(request.stop) > MAX_STOPS:
         raise InvalidRequest(f"stop may have up to {MAX_STOPS} strings", "stop")
     if not all(0 < len(stop) <= MAX_STOP_LENGTH for stop in request.stop):

@@ -36,6 +36,7 @@ class Generation:
     keys and values in the lease's pages."""
 
     request: GenerateRequest
+    candidate: int  # which of the request's answers
     limit: int  # tokens of prompt and answer together
     end_ids: frozenset[int]
     vocabulary: Vocabulary
@@ -48,6 +49,8 @@ class Generation:
     urgency: float = 0.0  # the scheduler's
     wait: Wait[Generation] | None = None  # whose pages it waits for
     cancelled: bool = False
+    # Candidates that draw their first token from this one's logits, and queue up then.
+    followers: list[Generation] = field(default_factory=list)
     _sampler: Sampler = field(init=False)
     _text: Detokenizer = field(init=False)
     _stops: StopFinder = field(init=False)
@@ -60,7 +63,9 @@ class Generation:
         breakers: frozenset[int] = frozenset()
         if sampling.dry_multiplier > 0.0:
             breakers = self.vocabulary.holding(sampling.dry_sequence_breakers)
-        self._sampler = Sampler(sampling, self.prompt[:asked], breakers=breakers)
+        self._sampler = Sampler(
+            sampling, self.prompt[:asked], self.candidate, breakers, self.request.logprobs
+        )
         self._text = Detokenizer(self.vocabulary)
         self._stops = StopFinder(self.request.stop)
         self._resume(self.tokens[asked:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,11 @@ from troupe.engine.errors import (
     Overloaded,
     PrefixGone,
 )
+from troupe.engine.logprobs import TokenLogprob
 from troupe.engine.prefixes import write_hash
 from troupe.engine.types import Chunk, Usage
+
+LEAST_LOGPROB = -9999.0  # what OpenAI says of a token that is as good as impossible
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,51 +106,50 @@ class Shape:
     chat: bool
     prompt_ids: Sequence[int] | None  # set if the request wants the prompt's token ids
     token_ids: bool = False  # whether it wants the answer's
+    candidates: int = 1
+    bytes_of: Sequence[bytes] | None = None  # each token's; set if the request wants logprobs
     created: int = field(default_factory=lambda: int(time.time()))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    # Of a completion's candidates: characters of the tokens told so far.
+    _told: dict[int, int] = field(default_factory=dict)
 
     def whole(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """The answer in one piece."""
-        text = "".join(chunk.text for chunk in chunks)
-        last = chunks[-1]
-        assert last.usage is not None
-        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": last.finish_reason}
-        if self.chat:
-            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
-        else:
-            choice["text"] = text
-        if self.prompt_ids is not None:
-            choice["prompt_token_ids"] = list(self.prompt_ids)
-        if self.token_ids:
-            choice["token_ids"] = [token for chunk in chunks for token in chunk.token_ids]
-        choice |= prefix_json(last)
+        usage = chunks[-1].usage
+        assert usage is not None
+        of: list[list[Chunk]] = [[] for _ in range(self.candidates)]
+        for chunk in chunks:
+            of[chunk.index].append(chunk)
         return {
             **self._envelope(streamed=False),
-            "choices": [choice],
-            "usage": usage_json(last.usage),
-            "timings": timings_json(last.usage),
+            "choices": [self._whole_choice(index, of[index]) for index in range(self.candidates)],
+            "usage": usage_json(usage),
+            "timings": timings_json(usage),
         }
 
-    def opening(self) -> dict[str, Any] | None:
-        """The first event of a stream, before any text, where there is one."""
-        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": None}
-        if self.prompt_ids is not None:
-            choice["prompt_token_ids"] = list(self.prompt_ids)
-        if self.chat:
-            choice["delta"] = {"role": "assistant", "content": ""}
-        elif self.prompt_ids is not None:
-            choice["text"] = ""
-        else:
-            return None
-        return {**self._envelope(streamed=True), "choices": [choice]}
+    def openings(self) -> Iterator[dict[str, Any]]:
+        """The first events of a stream, before any text, where there are any."""
+        for index in range(self.candidates):
+            choice = self._choice(index, None, ())
+            if self.prompt_ids is not None:
+                choice["prompt_token_ids"] = list(self.prompt_ids)
+            if self.chat:
+                choice["delta"] = {"role": "assistant", "content": ""}
+            elif self.prompt_ids is not None:
+                choice["text"] = ""
+            else:
+                return
+            yield {**self._envelope(streamed=True), "choices": [choice]}
+
+    def tells(self, chunk: Chunk) -> bool:
+        """Whether a chunk has anything to say in a stream."""
+        if chunk.text or chunk.finish_reason:
+            return True
+        return self.token_ids or bool(chunk.logprobs)
 
     def piece(self, chunk: Chunk) -> dict[str, Any]:
         """An event of a stream."""
-        choice: dict[str, Any] = {
-            "index": 0,
-            "logprobs": None,
-            "finish_reason": chunk.finish_reason,
-        }
+        choice = self._choice(chunk.index, chunk.finish_reason, chunk.logprobs)
         if self.chat:
             choice["delta"] = {"content": chunk.text} if chunk.text else {}
         else:
@@ -156,6 +158,33 @@ class Shape:
             choice["token_ids"] = list(chunk.token_ids)
         choice |= prefix_json(chunk)
         return {**self._envelope(streamed=True), "choices": [choice]}
+
+    def _whole_choice(self, index: int, chunks: Sequence[Chunk]) -> dict[str, Any]:
+        text = "".join(chunk.text for chunk in chunks)
+        logprobs = [one for chunk in chunks for one in chunk.logprobs]
+        choice = self._choice(index, chunks[-1].finish_reason, logprobs)
+        if self.chat:
+            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+        else:
+            choice["text"] = text
+        if self.prompt_ids is not None:
+            choice["prompt_token_ids"] = list(self.prompt_ids)
+        if self.token_ids:
+            choice["token_ids"] = [token for chunk in chunks for token in chunk.token_ids]
+        return choice | prefix_json(chunks[-1])
+
+    def _choice(
+        self, index: int, finish_reason: str | None, logprobs: Sequence[TokenLogprob]
+    ) -> dict[str, Any]:
+        told: dict[str, Any] | None = None
+        if self.bytes_of is not None and logprobs:
+            if self.chat:
+                told = chat_logprobs(logprobs, self.bytes_of)
+            else:
+                start = self._told.get(index, 0)
+                told = completion_logprobs(logprobs, self.bytes_of, start)
+                self._told[index] = told["text_offset"][-1] + len(told["tokens"][-1])
+        return {"index": index, "logprobs": told, "finish_reason": finish_reason}
 
     def usage(self, usage: Usage) -> dict[str, Any]:
         """The last event of a stream that asked for usage."""
@@ -177,3 +206,56 @@ class Shape:
             "created": self.created,
             "model": self.model,
         }
+
+
+def chat_logprobs(told: Sequence[TokenLogprob], bytes_of: Sequence[bytes]) -> dict[str, Any]:
+    """`logprobs` of a chat completion's choice."""
+
+    def entry(token: int, logprob: float) -> dict[str, Any]:
+        known = _bytes(token, bytes_of)
+        return {
+            "token": known.decode("utf-8", "replace"),
+            "logprob": max(logprob, LEAST_LOGPROB),
+            "bytes": list(known),
+        }
+
+    content = [
+        {**entry(one.token, one.logprob), "top_logprobs": [entry(*each) for each in one.top]}
+        for one in told
+    ]
+    return {"content": content, "refusal": None}
+
+
+def completion_logprobs(
+    told: Sequence[TokenLogprob], bytes_of: Sequence[bytes], start: int
+) -> dict[str, Any]:
+    """`logprobs` of a completion's choice, of which `start` characters have been told. A token
+    that is no text by itself is written as OpenAI does, `bytes:\\xe2\\x80`."""
+
+    def name(token: int) -> str:
+        known = _bytes(token, bytes_of)
+        try:
+            return known.decode("utf-8")
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in known)
+
+    tokens = [name(one.token) for one in told]
+    offsets = [start]
+    for token in tokens[:-1]:
+        offsets.append(offsets[-1] + len(token))
+    likeliest = [
+        {name(id_): max(logprob, LEAST_LOGPROB) for id_, logprob in one.top}
+        | {name(one.token): max(one.logprob, LEAST_LOGPROB)}
+        for one in told
+    ]
+    return {
+        "tokens": tokens,
+        "token_logprobs": [max(one.logprob, LEAST_LOGPROB) for one in told],
+        "top_logprobs": likeliest,
+        "text_offset": offsets,
+    }
+
+
+def _bytes(token: int, bytes_of: Sequence[bytes]) -> bytes:
+    """Of a model with more rows than its tokenizer has tokens, the others are no text."""
+    return bytes_of[token] if token < len(bytes_of) else b""

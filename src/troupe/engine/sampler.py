@@ -8,15 +8,24 @@ row. Called by the worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from troupe.engine.cuts import NO_TOKEN, Ints, exclude_top, pick, weigh
+from troupe.engine.logprobs import TokenLogprob, logprob_of
 from troupe.engine.penalties import Repeats, Seen
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.steps import Floats
 
 AT_ONCE = 2**18  # logits worked on together: what stays in a core's cache
+
+
+class Drawn(NamedTuple):
+    """A token, or `NO_TOKEN` where the logits were no numbers; how likely it was, if asked for."""
+
+    token: int
+    logprob: TokenLogprob | None = None
 
 
 class Sampler:
@@ -28,10 +37,12 @@ class Sampler:
         prompt: Sequence[int],
         candidate: int = 0,
         breakers: frozenset[int] = frozenset(),
+        logprobs: int | None = None,
     ) -> None:
         """`candidate`: which of a request's answers this is; each has a generator of its own,
-        derived from the seed. `breakers`: the tokens that no repeat crosses (DRY)."""
-        self.params = params
+        derived from the seed. `breakers`: the tokens that no repeat crosses (DRY). `logprobs`: tell
+        how likely a drawn token and so many of the likeliest are."""
+        self.params, self.logprobs = params, logprobs
         self.generator = _generator(params.seed, candidate)
         self._bias_ids = np.array(list(params.logit_bias), np.int64)
         self._bias = np.array(list(params.logit_bias.values()), np.float32)
@@ -64,20 +75,26 @@ class Sampler:
             self.generator.bit_generator.advance(numbers * len(tokens))  # type: ignore[attr-defined]
 
 
-def draw(logits_RV: Floats, samplers: Sequence[Sampler]) -> list[int]:
-    """A token for each row and its sampler, which remembers it; `NO_TOKEN` where the logits are no
-    numbers. `logits_RV` is written to."""
+def draw(logits_RV: Floats, samplers: Sequence[Sampler]) -> list[Drawn]:
+    """A token for each row and its sampler, which remembers it. `logits_RV` is written to."""
     tokens = np.empty(len(samplers), np.int64)
+    wanted = [row for row, sampler in enumerate(samplers) if sampler.logprobs is not None]
+    plain = {row: logits_RV[row].copy() for row in wanted}
     for logits_V, sampler in zip(logits_RV, samplers, strict=True):
         sampler.adjust(logits_V)
     step = max(1, AT_ONCE // logits_RV.shape[1])
     for start in range(0, len(samplers), step):
         some = samplers[start : start + step]
         tokens[start : start + step] = _draw_some(logits_RV[start : start + step], some)
-    for token, sampler in zip(tokens, samplers, strict=True):
+    drawn: list[Drawn] = []
+    for row, (token, sampler) in enumerate(zip(tokens.tolist(), samplers, strict=True)):
         if token != NO_TOKEN:
-            sampler.add(int(token))
-    return [int(token) for token in tokens]
+            sampler.add(token)
+        told = token != NO_TOKEN and sampler.logprobs is not None
+        drawn.append(
+            Drawn(token, logprob_of(plain[row], token, sampler.logprobs or 0) if told else None)
+        )
+    return drawn
 
 
 def _draw_some(logits_RV: Floats, samplers: Sequence[Sampler]) -> Ints:

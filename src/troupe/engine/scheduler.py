@@ -122,6 +122,10 @@ class Scheduler(Generic[J]):
             raise Overloaded(why, _seconds(wait_s - target))
         insort_right(self.waiting, job, key=lambda one: one.urgency)
 
+    def rejoin(self, job: J) -> None:
+        """Queue a job that has begun already: nobody refuses it."""
+        insort_right(self.waiting, job, key=lambda one: one.urgency)
+
     def admit(self, start: Callable[[J], Admission]) -> list[J]:
         """Move waiting jobs to the running ones, the most urgent first, as `start` says."""
         admitted: list[J] = []

@@ -107,7 +107,13 @@ class _Body(BaseModel):
             request_id=request_id,
             prefix=prefix,
             return_prefix=self.return_prefix,
+            n=1 if self.n is None else self.n,
+            logprobs=self.wanted_logprobs(),
         )
+
+    def wanted_logprobs(self) -> int | None:
+        """How many of the likeliest tokens to tell beside the drawn one; None: not even that."""
+        raise NotImplementedError
 
     @property
     def wants_usage(self) -> bool:
@@ -126,6 +132,9 @@ class CompletionBody(_Body):
     best_of: int | None = None
     logprobs: int | None = None
     suffix: str | None = None
+
+    def wanted_logprobs(self) -> int | None:
+        return self.logprobs
 
     def one_prompt(self) -> str | list[int]:
         """The prompt, or what of it follows the prefix. Raises `InvalidRequest` if there are
@@ -175,16 +184,22 @@ class ChatBody(_Body):
     max_completion_tokens: int | None = None
     chat_template_kwargs: dict[str, str | int | float | bool] | None = None
     logprobs: bool | None = False
+    top_logprobs: int | None = None
     tools: list[Any] | None = None
     response_format: dict[str, Any] | None = None
+
+    def wanted_logprobs(self) -> int | None:
+        if self.logprobs:
+            return self.top_logprobs or 0
+        if self.top_logprobs:
+            raise InvalidRequest("top_logprobs needs logprobs to be true", "top_logprobs")
+        return None
 
 
 # Features of OpenAI's API that are not served, with the values that ask for nothing.
 _NOT_SERVED: dict[str, tuple[Any, ...]] = {
-    "n": (None, 1),
     "best_of": (None, 1),
     "echo": (None, False),
-    "logprobs": (None, False),
     "suffix": (None, ""),
     "tools": (None, []),
     "response_format": (None, {"type": "text"}),

@@ -190,6 +190,8 @@ class _Service:
             isinstance(body, ChatBody),
             prompt.sent if body.return_token_ids is True else None,
             body.return_token_ids is not False,
+            asked.n,
+            None if asked.logprobs is None else self.engine.vocabulary.bytes_of,
         )
         chunks = self._logged(asked, request.state.traceparent)
         # The first chunk is awaited before the answer begins, so that a refusal has its status.
@@ -208,10 +210,9 @@ class _Service:
         outcome = "disconnected"
         try:
             async for chunk in stream:
-                if chunk.finish_reason is not None:
+                if chunk.finish_reason is not None and chunk.usage is not None:
                     outcome = chunk.finish_reason
                     usage = chunk.usage
-                    assert usage is not None
                     facts |= {
                         "prompt_tokens": usage.prompt_tokens,
                         "cached_tokens": usage.cached_tokens,
@@ -299,14 +300,13 @@ async def _events(
 ) -> AsyncIterator[Event]:
     """A stream's events. An error after the first chunk becomes the last event."""
     try:
-        opening = shape.opening()
-        if opening is not None:
+        for opening in shape.openings():
             yield opening
         chunk = first
         while True:
-            if chunk.text or chunk.finish_reason or shape.token_ids:
+            if shape.tells(chunk):
                 yield shape.piece(chunk)
-            if chunk.finish_reason is not None:
+            if chunk.usage is not None:
                 break
             chunk = await anext(chunks)
         if wants_usage and chunk.usage is not None:

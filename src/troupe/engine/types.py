@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from troupe.engine.backends import Name
+from troupe.engine.logprobs import TokenLogprob
 from troupe.engine.sampling import SamplingParams
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -14,6 +15,7 @@ FinishReason = Literal["stop", "length", "cancelled"]
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 256  # characters
 MAX_SALT_LENGTH = 256
+MAX_CANDIDATES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """One answer to make from a prompt of token ids."""
+    """An answer to make from a prompt of token ids, or several candidates for one."""
 
     prompt: Sequence[int]
     max_tokens: int | None = None  # None: what the context has room for
@@ -50,6 +52,8 @@ class GenerateRequest:
     ignore_eos: bool = False
     cache_salt: str = ""  # only requests of the same salt share keys and values
     request_id: str = ""
+    n: int = 1  # candidates, each with a generator of its own; the prompt is run once
+    logprobs: int | None = None  # of so many of the likeliest tokens beside the drawn one's
     # The last so many of `prompt` are the beginning of the answer: drawn and delivered before, by
     # an engine that is gone. The answer goes on after them as if it had never broken off.
     resumed: int = 0
@@ -69,13 +73,24 @@ class Usage:
     decode_s: float
 
 
+def together(usages: Mapping[int, Usage]) -> Usage:
+    """What a request's candidates took, by index: the prompt once, as the first met it."""
+    first = usages[0]
+    return replace(
+        first,
+        completion_tokens=sum(usage.completion_tokens for usage in usages.values()),
+        decode_s=max(usage.decode_s for usage in usages.values()),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer.
 
     `token_ids` are those drawn, end and stop tokens included; `text` may lag behind them while it
-    is half a character or could become a stop string. The last chunk has `finish_reason` and
-    `usage`, and `prefix` if that was asked for; none follows it.
+    is half a character or could become a stop string. A candidate's last chunk has
+    `finish_reason`, and `prefix` if that was asked for; the last of all has `usage` too, and none
+    follows it.
     """
 
     token_ids: tuple[int, ...]
@@ -83,3 +98,5 @@ class Chunk:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     prefix: Prefix | None = None  # prompt and answer as kept for the next turn
+    index: int = 0  # the candidate's
+    logprobs: tuple[TokenLogprob, ...] = ()  # one a token, if they were asked for

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from troupe.engine.generation import Generation
 from troupe.engine.inflight import leader_of
 from troupe.engine.kv import KVCache
 from troupe.engine.metrics import Metrics
-from troupe.engine.sampler import draw
+from troupe.engine.sampler import Drawn, draw
 from troupe.engine.scheduler import Admission, Dial, Scheduler, Slice, urgency
 from troupe.engine.steps import PAGE, AnyBackend, Arena, Span, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
@@ -86,10 +87,11 @@ class Worker:
                 raise
             self._changed.notify()
 
-    def cancel(self, generation: Generation) -> None:
-        """Ask a generation to end; what it computed is kept for later prompts."""
+    def cancel(self, generations: Sequence[Generation]) -> None:
+        """Ask generations to end; what they computed is kept for later prompts."""
         with self._changed:
-            generation.cancelled = True
+            for generation in generations:
+                generation.cancelled = True
             self._changed.notify()
 
     def wait_loaded(self, timeout_s: float | None = None) -> State:
@@ -197,13 +199,15 @@ class Worker:
         if self._waits(generation):
             return Admission.HELD
         request = generation.request
-        got = self.cache.lease(request.cache_salt, request.prompt, generation.limit)
+        got = self.cache.lease(request.cache_salt, generation.tokens, generation.limit)
         if got is None:
             return Admission.NO_ROOM
         generation.lease, copy = got
         if copy is not None:
             self._arena.copy(copy.source, copy.target, copy.tokens)
         generation.computed = generation.lease.cached
+        if generation.times.admitted:
+            return Admission.STARTED
         generation.times.admitted = time.monotonic()
         self._metrics.prompt_tokens.inc(len(request.prompt))
         self._metrics.cached_tokens.inc(generation.lease.cached)
@@ -243,21 +247,30 @@ class Worker:
         self._metrics.steps.inc()
         self._metrics.step_seconds.observe(time.monotonic() - started)
         self._metrics.batch_fill.observe(min(1.0, rows / self.dial.step_tokens))
+        drawing: list[Generation] = []
+        wanted: list[int] = []  # rows of logits
+        count = 0
         for piece in slices:
             piece.job.computed += piece.count
             if piece.job.pending:
                 self._offer(piece.job)
-        drawing = [piece.job for piece in slices if not piece.job.pending]
+                continue
+            candidates = _candidates(piece.job)
+            drawing += candidates
+            wanted += [count] * len(candidates)
+            count += 1
         if not drawing:
             return
-        tokens = draw(logits, [job.sampler for job in drawing])
-        for job, token in zip(drawing, tokens, strict=True):
-            if token == NO_TOKEN:  # this answer's fault alone
+        if len(wanted) > count:
+            logits = logits[wanted]
+        drawn = draw(logits, [job.sampler for job in drawing])
+        for job, one in zip(drawing, drawn, strict=True):
+            if one.token == NO_TOKEN:  # this answer's fault alone
                 why = "a token could not be drawn: the model's logits are no numbers"
                 log.error(why, extra={"request_id": job.request.request_id})
                 self._end(job, EngineStopped(why), "failed")
             else:
-                self._take(job, token)
+                self._take(job, one)
 
     def _offer(self, job: Generation) -> None:
         """Let others find the pages that a prompt has filled."""
@@ -265,19 +278,27 @@ class Worker:
             assert job.lease is not None
             self.cache.share(job.lease, job.tokens[: job.computed])
 
-    def _take(self, job: Generation, token: int) -> None:
+    def _take(self, job: Generation, drawn: Drawn) -> None:
         """Deliver what a drawn token brings."""
         now = time.monotonic()
         if not job.times.first_token:
             job.times.first_token = now
             self._metrics.first_token_seconds.observe(now - job.times.submitted)
-            self._offer(job)
+            if job.lease is not None:
+                self._offer(job)
         self._metrics.generated_tokens.inc()
+        token = drawn.token
         text, reason = job.take(token)
-        if reason is None:
-            job.deliver(Chunk((token,), text))
+        told = () if drawn.logprob is None else (drawn.logprob,)
+        chunk = Chunk((token,), text, index=job.candidate, logprobs=told)
+        if reason is not None:
+            last = replace(chunk, finish_reason=reason, usage=job.usage(now), prefix=job.left)
+            self._end(job, last, reason)
             return
-        self._end(job, Chunk((token,), text, reason, job.usage(now), job.left), reason)
+        job.deliver(chunk)
+        if job.lease is None:
+            with self._changed:
+                self._scheduler.rejoin(job)
 
     def _end(
         self, job: Generation, last: Chunk | Exception, outcome: FinishReason | Literal["failed"]
@@ -285,6 +306,7 @@ class Worker:
         """Take a generation out, keep its pages for later prompts, and say its last word."""
         with self._changed:
             self._scheduler.remove(job)
+            job.followers = []  # a request's first candidate speaks for those that never began
             if job.lease is not None:
                 self.cache.release(job.lease, job.tokens[: job.computed])
                 job.lease = None
@@ -302,7 +324,7 @@ class Worker:
     def _end_cancelled(self) -> None:
         for job in [*self._scheduler.running, *self._scheduler.waiting]:
             if job.cancelled:
-                last = Chunk((), "", "cancelled", job.usage(time.monotonic()))
+                last = Chunk((), "", "cancelled", job.usage(time.monotonic()), index=job.candidate)
                 self._end(job, last, "cancelled")
 
     def _end_all(self, error: Exception) -> None:
@@ -316,6 +338,15 @@ class Worker:
         self._metrics.waiting.set(len(self._scheduler.waiting))
         used = self.cache.used_pages * PAGE * self._token_bytes
         self._metrics.kv_bytes.set(used)
+
+
+def _candidates(job: Generation) -> list[Generation]:
+    """Those that draw from a job's row: itself, and at its first token all of its request."""
+    followers, job.followers = job.followers, []
+    for follower in followers:
+        follower.urgency = job.urgency
+        follower.times.admitted = job.times.admitted
+    return [job, *followers]
 
 
 def _span(piece: Slice[Generation]) -> Span:
