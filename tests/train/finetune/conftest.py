@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.train.conftest import tiny_config
+from tests.train.models.theirs import write_theirs
 from troupe.engine.ref import Model
 from troupe.train.finetune.config import FinetuneConfig
 
@@ -29,6 +30,16 @@ def base(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Pa
     model.initialise(torch.Generator().manual_seed(3), std=0.2)
     save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(shape.to_dict()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def experts_base(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
+    """The same tokenizer before a mixture of experts."""
+    folder = tmp_path_factory.mktemp("experts") / "tiny"
+    shutil.copytree(base, folder)
+    shape = {"vocab_size": 1024, "eos_token_id": [1, 7], "max_position_embeddings": 512}
+    write_theirs(folder, **shape)
     return folder
 
 

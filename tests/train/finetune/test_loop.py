@@ -16,6 +16,8 @@ from troupe.train.cli import train
 from troupe.train.errors import DataError, ResumeError, TrainError
 from troupe.train.finetune import loop
 from troupe.train.finetune.config import FinetuneConfig, Method
+from troupe.train.finetune.export import export_run
+from troupe.train.models.folders import load_model
 
 KINDS: tuple[Method, ...] = ("sft", "dpo", "kto")
 
@@ -64,6 +66,29 @@ def test_preferences_are_learned_for_examples_never_seen(
     rows = {name: (before, after) for name, before, after in score(state)}
     assert rows["accuracy"][1] == 1.0
     assert rows["loss"][1] < rows["loss"][0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mixture_of_experts_is_trained_balanced_and_written(
+    make_finetune: MakeFinetune, experts_base: Path, kind: Method
+) -> None:
+    whole = make_finetune(kind, "whole", base=experts_base, epochs=3)
+    halved = make_finetune(kind, "halved", base=experts_base, epochs=3)
+    losses = run(whole, kind)
+    assert losses[-1] < losses[0]
+    run(halved, kind, until=2)
+    assert run(halved, kind, resume=True) == losses[2:]
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(halved)[name]), name
+    folder = export_run(loop.resume(whole, kind))
+    trained = load_model(folder)
+    biases = [router.e_score_correction_bias for router in trained.routers()]
+    before = [router.e_score_correction_bias for router in load_model(experts_base).routers()]
+    assert all(not torch.equal(a, b) for a, b in zip(biases, before, strict=True))
+    for router, name in zip(
+        biases, [n for n in weights(whole) if n.endswith("_bias")], strict=True
+    ):
+        assert torch.equal(router, weights(whole)[name])  # to the bit: moves are small
 
 
 def test_a_run_that_cannot_go_on_says_why(make_finetune: MakeFinetune, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from troupe.engine.chat_template import ChatTemplate, Piece
-from troupe.engine.config import ModelConfig
 from troupe.engine.errors import InvalidRequest
 from troupe.train.data import Document
 from troupe.train.errors import DataError
 from troupe.train.finetune.examples import Talk
+from troupe.train.models.folders import end_tokens
 
 
 class ChatEncoder:
@@ -30,7 +30,7 @@ class ChatEncoder:
         if not path.exists():
             raise DataError(f"{path} does not exist: fine-tuning starts from a whole model folder")
         self._template = ChatTemplate(folder, Tokenizer.from_file(str(path)))
-        self._ends = frozenset(ModelConfig.load(folder).eos_token_ids)
+        self._ends = frozenset(end_tokens(folder))
 
     def encode(self, talk: Talk) -> Document:
         """Ids and weights (1 supervised, 0 not). Raises `DataError` if the template refuses the

@@ -37,6 +37,11 @@ class Optimizer(_Section):
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
+    balance_rate: float = Field(
+        default=1e-3,
+        ge=0,
+        description="experts: how far an update moves the balancing bias",
+    )
 
 
 class Preference(_Section):

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import torch
 
-from troupe.engine.config import ModelConfig
-from troupe.engine.ref import Model
-from troupe.train.errors import TrainError
 from troupe.train.finetune import config as configs
 from troupe.train.finetune.config import FinetuneConfig
-from troupe.train.finetune.loop import make_method, read
+from troupe.train.finetune.loop import check_length, make_method, read
+from troupe.train.models.folders import shaped_model
 
 # float32 each: the weight, its gradient, AdamW's two moments
 _BYTES_A_PARAMETER = 16
@@ -20,14 +18,10 @@ _BYTES_A_PARAMETER = 16
 
 def describe(config: FinetuneConfig, kind: configs.Method) -> list[tuple[str, str]]:
     """Rows of a table. Raises `TrainError` and the engine's `CheckpointError`."""
-    shape = ModelConfig.load(config.base)
-    if config.batch.length > shape.max_position_embeddings:
-        raise TrainError(
-            f"batch.length is {config.batch.length}; the model has "
-            f"{shape.max_position_embeddings} positions"
-        )
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in Model(shape).parameters())
+        model = shaped_model(config.base)
+    parameters = sum(p.numel() for p in model.parameters())
+    check_length(config, model)
     data = read(config, kind, config.data)
     plan = make_method(config, kind, data, lambda: torch.zeros(len(data.documents))).plan()
     lengths = data.lengths

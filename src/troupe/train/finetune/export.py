@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from troupe.train.finetune.loop import State
+from troupe.train.models.folders import hugging_face_tensors
 
 KEPT = (
     "config.json",
@@ -28,10 +29,8 @@ def export_run(state: State) -> Path:
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    half = {
-        name: tensor.to(torch.bfloat16).contiguous()
-        for name, tensor in state.model.state_dict().items()
-    }
+    tensors = hugging_face_tensors(state.model).items()
+    half = {name: _as_stored(name, tensor).contiguous() for name, tensor in tensors}
     save_file(half, partial / "model.safetensors", metadata={"format": "pt"})
     for name in KEPT:
         if (state.config.base / name).exists():
@@ -39,3 +38,8 @@ def export_run(state: State) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
+
+
+def _as_stored(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Biases that balance experts move by less than bfloat16 can tell."""
+    return tensor if name.endswith("e_score_correction_bias") else tensor.to(torch.bfloat16)

@@ -28,6 +28,8 @@ from troupe.train.finetune.config import FinetuneConfig
 from troupe.train.finetune.data import Dataset, fingerprint, judged, pairs, talks
 from troupe.train.finetune.methods import Imitation, Method, Pairs, Thumbs, document_logps
 from troupe.train.finetune.plan import Step
+from troupe.train.models.deepseek import DeepSeek
+from troupe.train.models.folders import TrainModel, load_model
 from troupe.train.runs import CHECKPOINT, adamw, append_log, write_whole
 
 log = logging.getLogger("troupe.train")
@@ -59,7 +61,7 @@ class State:
     data: Dataset
     method: Method
     plan: list[Step]
-    model: Model
+    model: TrainModel
     optimizer: torch.optim.AdamW
     identity: str
     step: int = 0
@@ -73,13 +75,10 @@ def start(config: FinetuneConfig, kind: configs.Method) -> State:
     if config.threads:
         torch.set_num_threads(config.threads)
     data = read(config, kind, config.data)
-    model = Model.load(config.base)
-    fold_attention(model)
-    longest = model.config.max_position_embeddings
-    if config.batch.length > longest:
-        raise TrainError(
-            f"batch.length is {config.batch.length}; the model has {longest} positions"
-        )
+    model = load_model(config.base)
+    if isinstance(model, Model):
+        fold_attention(model)
+    check_length(config, model)
     config.run.mkdir(parents=True, exist_ok=True)
     identity = _identity(config, kind)
     method = make_method(config, kind, data, lambda: _reference(config, identity, model, data))
@@ -87,6 +86,15 @@ def start(config: FinetuneConfig, kind: configs.Method) -> State:
     if data.dropped:
         log.warning("%d examples are longer than a row and were left out", data.dropped)
     return State(config, kind, data, method, plan, model, _optimizer(config, model), identity)
+
+
+def check_length(config: FinetuneConfig, model: TrainModel) -> None:
+    """Raises `TrainError` if rows are longer than what the model can see."""
+    longest = model.config.max_position_embeddings
+    if config.batch.length > longest:
+        raise TrainError(
+            f"batch.length is {config.batch.length}; the model has {longest} positions"
+        )
 
 
 def read(config: FinetuneConfig, kind: configs.Method, files: Sequence[Path]) -> Dataset:
@@ -160,6 +168,9 @@ def update(state: State, step: Step) -> tuple[float, float]:
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(state.config, state.step, len(state.plan))
     state.optimizer.step()
+    if isinstance(state.model, DeepSeek):
+        for router in state.model.routers():
+            router.balance(state.config.optimizer.balance_rate)
     return loss, norm.item()
 
 
@@ -218,7 +229,7 @@ def make_method(
     return (Pairs if kind == "dpo" else Thumbs)(config, data, reference())
 
 
-def _reference(config: FinetuneConfig, identity: str, model: Model, data: Dataset) -> Tensor:
+def _reference(config: FinetuneConfig, identity: str, model: TrainModel, data: Dataset) -> Tensor:
     """Log-probabilities of all documents under the model that the run starts from: computed once,
     and kept beside the checkpoint."""
     path = config.run / REFERENCE

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from troupe.engine.ref import Model
 from troupe.train.data import Batch
+from troupe.train.models.folders import TrainModel
 
 
-def token_losses(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+def token_losses(model: TrainModel, batch: Batch) -> tuple[Tensor, Tensor]:
     """Cross-entropy in nats of each supervised token, float32 `(S,)`, and where in the batch they
     are, bool `(B, T)`. Only their logits are computed."""
     hidden = model.hidden(batch.ids, batch.positions, batch.documents)
@@ -25,13 +25,13 @@ def token_losses(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(logits, batch.targets[chosen], reduction="none"), chosen
 
 
-def imitation_loss(model: Model, batch: Batch) -> Tensor:
+def imitation_loss(model: TrainModel, batch: Batch) -> Tensor:
     """Sum over the supervised tokens of cross-entropy by weight, in nats."""
     losses, chosen = token_losses(model, batch)
     return (losses * batch.weights[chosen]).sum()
 
 
-def answer_logps(model: Model, batch: Batch, count: int) -> Tensor:
+def answer_logps(model: TrainModel, batch: Batch, count: int) -> Tensor:
     """Log-probability of each document's supervised tokens together, float32 `(N,)` for `count`
     documents, numbered in `batch.documents` over all rows."""
     losses, chosen = token_losses(model, batch)

@@ -12,11 +12,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from troupe.engine.ref import Model
 from troupe.train.finetune import losses
 from troupe.train.finetune.config import FinetuneConfig
 from troupe.train.finetune.data import Dataset, to_batch
 from troupe.train.finetune.plan import Microbatch, Step, microbatches, plan_examples, plan_rows
+from troupe.train.models.folders import TrainModel
 
 
 class Method(Protocol):
@@ -26,7 +26,7 @@ class Method(Protocol):
         """The whole run."""
         ...
 
-    def begin(self, model: Model, step: Step) -> None:
+    def begin(self, model: TrainModel, step: Step) -> None:
         """Whatever the losses of this step need to know beforehand."""
         ...
 
@@ -34,13 +34,13 @@ class Method(Protocol):
         """What the sum of the step's losses is divided by."""
         ...
 
-    def loss(self, model: Model, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: TrainModel, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
         """The sum of a microbatch's losses, and sums of other figures of it."""
         ...
 
 
 def document_logps(
-    model: Model, data: Dataset, numbers: Sequence[int], config: FinetuneConfig
+    model: TrainModel, data: Dataset, numbers: Sequence[int], config: FinetuneConfig
 ) -> Tensor:
     """Log-probabilities of the answers in these documents, float32 `(len(numbers),)`, without
     gradients."""
@@ -70,13 +70,13 @@ class Imitation:
             accumulate=batch.accumulate, epochs=self._config.epochs, seed=self._config.seed,
         )  # fmt: skip
 
-    def begin(self, model: Model, step: Step) -> None:
+    def begin(self, model: TrainModel, step: Step) -> None:
         """Nothing."""
 
     def divisor(self, step: Step) -> float:
         return sum(self._weights[number] for micro in step for number in micro.documents)
 
-    def loss(self, model: Model, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: TrainModel, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
         batch, _ = to_batch(self._data.documents, microbatch)
         return losses.imitation_loss(model, batch), {}
 
@@ -100,7 +100,7 @@ class _Preference:
         """The documents of each example that get gradients."""
         return self._data.examples
 
-    def _ratios(self, model: Model, microbatch: Microbatch) -> tuple[Tensor, list[int]]:
+    def _ratios(self, model: TrainModel, microbatch: Microbatch) -> tuple[Tensor, list[int]]:
         """Log-ratios to the reference, and the documents that they belong to."""
         batch, order = to_batch(self._data.documents, microbatch)
         logps = losses.answer_logps(model, batch, len(order))
@@ -110,13 +110,13 @@ class _Preference:
 class Pairs(_Preference):
     """DPO and IPO: the chosen side is the even document, the rejected one follows it."""
 
-    def begin(self, model: Model, step: Step) -> None:
+    def begin(self, model: TrainModel, step: Step) -> None:
         """Nothing."""
 
     def divisor(self, step: Step) -> float:
         return sum(len(micro.documents) for micro in step) / 2
 
-    def loss(self, model: Model, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: TrainModel, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
         ratios, order = self._ratios(model, microbatch)
         place = {number: index for index, number in enumerate(order)}
         first = [number for number in order if number % 2 == 0]
@@ -146,7 +146,7 @@ class Thumbs(_Preference):
     def _trained(self) -> list[tuple[int, ...]]:
         return [example[:1] for example in self._data.examples]
 
-    def begin(self, model: Model, step: Step) -> None:
+    def begin(self, model: TrainModel, step: Step) -> None:
         others = [number + 1 for micro in step for number in micro.documents]
         logps = document_logps(model, self._data, others, self._config)
         self._divergence = (logps - self._reference[others]).mean().clamp(min=0)
@@ -154,7 +154,7 @@ class Thumbs(_Preference):
     def divisor(self, step: Step) -> float:
         return float(sum(len(micro.documents) for micro in step))
 
-    def loss(self, model: Model, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: TrainModel, microbatch: Microbatch) -> tuple[Tensor, dict[str, float]]:
         ratios, order = self._ratios(model, microbatch)
         liked = torch.tensor([self._data.liked[number // 2] for number in order])
         weights = self._options.liked_weight, self._options.disliked_weight

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import torch
 
-from troupe.engine.ref import Model
 from troupe.train.finetune import config as configs
 from troupe.train.finetune.config import FinetuneConfig
 from troupe.train.finetune.data import Dataset
 from troupe.train.finetune.loop import State, autocast, make_method, read
 from troupe.train.finetune.methods import document_logps
+from troupe.train.models.folders import TrainModel, load_model
 
 
 def score(state: State) -> list[tuple[str, float, float]]:
@@ -22,14 +22,14 @@ def score(state: State) -> list[tuple[str, float, float]]:
     if not state.config.held_out:
         return []
     data = read(state.config, state.kind, state.config.held_out)
-    base = Model.load(state.config.base)
+    base = load_model(state.config.base)
     before = held_out_figures(state.config, state.kind, data, base, base)
     after = held_out_figures(state.config, state.kind, data, state.model, base)
     return [(name, before[name], after[name]) for name in after]
 
 
 def held_out_figures(
-    config: FinetuneConfig, kind: configs.Method, data: Dataset, model: Model, base: Model
+    config: FinetuneConfig, kind: configs.Method, data: Dataset, model: TrainModel, base: TrainModel
 ) -> dict[str, float]:
     """`loss`, and what the method's steps report beside it, over all of `data`."""
     model.eval()

@@ -1,0 +1,1 @@
+"""Models that training runs, each a plain module for one device; parallelism comes from outside."""
