@@ -176,9 +176,10 @@ class Settings(BaseSettings):
         """Base URLs of the engine's replicas, with their weights where they have one."""
         if self.engine_url is not None:
             return [address for part in self.engine_url.split(",") if (address := part.strip())]
-        return [f"http://127.0.0.1:{port}" for port in self.engine_ports]
+        return [f"http://127.0.0.1:{port}" for port in self.own_engine_ports]
 
     @property
-    def engine_ports(self) -> range:
-        """Loopback ports of the engines that `troupe up` starts."""
-        return range(self.engine_port, self.engine_port + self.engine_replicas)
+    def own_engine_ports(self) -> range:
+        """Loopback ports of the engines that `troupe up` starts; none if they run elsewhere."""
+        count = self.engine_replicas if self.engine_url is None else 0
+        return range(self.engine_port, self.engine_port + count)

@@ -29,12 +29,23 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def free_row(count: int) -> int:
+    """The first of so many ports in a row that nothing listens on now."""
+    while True:
+        first = free_ports(1)[0]
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+
+
 class Platform:
     """Starts on entering, stops on leaving; `kill` ends one of its processes the hard way."""
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
-        web, engine, worker = free_ports(3)
+        web, worker = free_ports(2)
+        engine = free_row(int(settings.get("engine_replicas", "1")))
         self.url = f"http://127.0.0.1:{web}"
         self.port = web
         self.env = os.environ | {
@@ -106,13 +117,17 @@ class Platform:
             raise
 
     def children(self) -> dict[str, psutil.Process]:
-        """The supervised processes by name: web, engine, worker, postgres."""
+        """The supervised processes by name: web, engine, worker, postgres; and engine-1 and so on
+        where there are replicas."""
         found: dict[str, psutil.Process] = {}
         for child in self._descendants():
             with contextlib.suppress(psutil.Error):
                 line = child.cmdline()
                 if "serve" in line and line[-1] != "serve":
-                    found[line[line.index("serve") + 1]] = child
+                    name = line[line.index("serve") + 1]
+                    if name == "engine":
+                        name = child.environ()["TROUPE_INSTANCE"].removesuffix("-0")
+                    found[name] = child
                 elif line and Path(line[0]).name == "postgres":
                     found.setdefault("postgres", child)
         return found

@@ -35,7 +35,9 @@ def from_settings(settings: Settings) -> Gateway:
         providers.append(OpenAIProvider("openai", settings.openai_base_url, secret))
     discovery = None
     if settings.discover_local_models:
-        discovery = Discovery({settings.port, settings.worker_port, *settings.engine_ports})
+        discovery = Discovery(
+            {settings.port, settings.worker_port, settings.engine_port, *settings.own_engine_ports}
+        )
     return Gateway(providers, discovery, settings.default_model, {engine.name: OWN_ENGINE})
 
 

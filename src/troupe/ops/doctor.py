@@ -129,7 +129,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         return
     wanted = [
         (settings.host, settings.port, "TROUPE_PORT"),
-        ("127.0.0.1", settings.engine_port, "TROUPE_ENGINE_PORT"),
+        *(("127.0.0.1", port, "TROUPE_ENGINE_PORT") for port in settings.own_engine_ports),
         ("127.0.0.1", settings.worker_port, "TROUPE_WORKER_PORT"),
     ]
     for host, port, setting in wanted:

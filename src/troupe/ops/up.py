@@ -45,8 +45,8 @@ def up(settings: Settings, console: Console) -> None:
 def check_ports(settings: Settings) -> None:
     """Raises `PortTaken` if one that we need is in use."""
     ports.check(settings.host, settings.port, "TROUPE_PORT")
-    if settings.engine_url is None:
-        ports.check(_LOOPBACK, settings.engine_port, "TROUPE_ENGINE_PORT")
+    for port in settings.own_engine_ports:
+        ports.check(_LOOPBACK, port, "TROUPE_ENGINE_PORT")
     ports.check(_LOOPBACK, settings.worker_port, "TROUPE_WORKER_PORT")
 
 
@@ -64,10 +64,6 @@ class Plan:
         settings = self._settings
         own_database = settings.database_url is None
         database = ("postgres",) if own_database else ()
-        # The engine comes first: it takes longest, and needs nobody.
-        engine = Child(
-            "engine", self._troupe("serve", "engine"), _at(settings.engine_port), essential=False
-        )
         postgres = Child(
             "postgres",
             self._postgres,
@@ -87,13 +83,22 @@ class Plan:
         web = Child("web", self._troupe("serve", "web"), _alive(settings), needs=("migrate",))
         return [
             *([postgres] if own_database else []),
-            *([engine] if settings.engine_url is None else []),
+            # Engines come first: they take longest, and need nobody.
+            *(self._engine(at, port) for at, port in enumerate(settings.own_engine_ports)),
             migrate,
             worker,
             web,
         ]
 
-    def _troupe(self, *command: str) -> Callable[[Report], Awaitable[Launch]]:
+    def _engine(self, at: int, port: int) -> Child:
+        """One replica of the engine; the first has the plain name."""
+        own = {"TROUPE_ENGINE_PORT": str(port), "TROUPE_INSTANCE": f"engine-{at}"}
+        name = f"engine-{at}" if at else "engine"
+        return Child(name, self._troupe("serve", "engine", **own), _at(port), essential=False)
+
+    def _troupe(self, *command: str, **own: str) -> Callable[[Report], Awaitable[Launch]]:
+        """How `troupe COMMAND` is started; `own` are variables for it alone."""
+
         async def launch(_: Report) -> Launch:
             name = command[-1] if command[0] == "serve" else command[0]
             dsn = self._embedded.dsn if self._embedded is not None else self._settings.database_url
@@ -103,7 +108,7 @@ class Plan:
             # All they hold is in the database, which survives any end; a supervisor that comes
             # right after a killed one finds the ports free.
             argv = [sys.executable, "-m", "troupe", *command]
-            return Launch(argv, env, death_signal=signal.SIGKILL)
+            return Launch(argv, env | own, death_signal=signal.SIGKILL)
 
         return launch
 
