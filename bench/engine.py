@@ -202,7 +202,6 @@ def main() -> None:
             "load_of_the_machine_before": load,
             "ms": shown,
         },
-        part="step",
     )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from troupe.settings import Settings
 
 
+_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def troupe() -> None:
     """An open, self-hosted platform for character chat.
@@ -85,7 +88,10 @@ def chat(**given: Any) -> None:
 
 @serve.command()
 @click.option(
-    "--model", "model_dir", type=click.Path(path_type=Path), help="Hugging Face folder to serve."
+    "--model",
+    "model_dir",
+    type=click.Path(path_type=Path),
+    help="Model to serve: a name that `troupe models list` shows, or a Hugging Face folder.",
 )
 @click.option("--port", "engine_port", type=int, help="Loopback port to listen on.")
 @click.option("--threads", "engine_threads", type=int, help="Computing threads; 0 for all cores.")
@@ -134,11 +140,10 @@ def doctor() -> None:
     from troupe.ops.doctor import examine
 
     failed = False
-    marks = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
     for finding in examine(settings):
         failed |= finding.level == "fail"
         remedy = f". {finding.remedy}." if finding.remedy else ""
-        click.echo(f"{marks[finding.level]}  {finding.name:<10}  {finding.said}{remedy}")
+        click.echo(f"{_MARKS[finding.level]}  {finding.name:<10}  {finding.said}{remedy}")
     raise SystemExit(1 if failed else 0)
 
 
@@ -149,27 +154,85 @@ def models() -> None:
 
 @models.command("list")
 def list_models() -> None:
-    """The models on this machine; the one that is served is marked."""
+    """The models on this machine, and whether the engine can serve them.
+
+    The one that TROUPE_MODEL_DIR sets is marked.
+    """
     settings = _settings({})
+    from troupe.ops.model_check import count
     from troupe.ops.models import known
 
-    chosen = settings.model_dir.expanduser().resolve()
+    chosen = settings.model_folder.resolve()
+    click.echo(f"  {'NAME':<28} {'FAMILY':<8} {'SIZE':>6} {'CONTEXT':>8} {'ON DISK':>9}  BACKEND")
     for model in known(settings):
-        mark = "*" if model.folder.resolve() == chosen else " "
-        click.echo(f"{mark} {model.name:<20} {model.said}")
+        mark, shape = "*" if model.folder.resolve() == chosen else " ", model.shape
+        if shape is None:
+            click.echo(f"{mark} {model.name:<28} cannot be served: {model.said}")
+            continue
+        click.echo(
+            f"{mark} {model.name:<28} {shape.family:<8} {count(shape.parameters):>6} "
+            f"{shape.context:>8} {shape.bytes / 2**20:>6.0f} MB  {shape.backend}"
+        )
+
+
+@models.command("pull")
+@click.argument("source", metavar="REPO[@REVISION]")
+@click.option("--name", help="Name on this machine; the repository's if not given.")
+def pull_model(source: str, name: str | None) -> None:
+    """Download a model from the Hugging Face Hub.
+
+    Only the files that the engine reads. Run it again to go on with a download that broke off.
+    HF_ENDPOINT gives another Hub, HF_TOKEN lets you at private and gated models.
+    """
+    settings = _settings({})
+    from troupe.ops.console import downloading
+    from troupe.ops.hub import Hub, pull
+
+    with downloading() as progress:
+        model = pull(settings, Hub.of_environment(), source, name, progress)
+    click.echo(f"{model.said}. Serve it with TROUPE_MODEL_DIR={model.name}")
+
+
+@models.command("add")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.option("--copy", is_flag=True, help="Copy the folder; without, only a link to it is made.")
+def add_model(folder: Path, name: str | None, copy: bool) -> None:
+    """Give the Hugging Face folder FOLDER a name (its own if NAME is not given)."""
+    settings = _settings({})
+    from troupe.ops.models import add
+
+    model = add(settings, folder, name, copy)
+    click.echo(f"{model.said}. Serve it with TROUPE_MODEL_DIR={model.name}")
+
+
+@models.command("remove")
+@click.argument("name")
+def remove_model(name: str) -> None:
+    """Forget a model that was added or downloaded. What was downloaded or copied is deleted."""
+    settings = _settings({})
+    from troupe.ops.models import remove
+
+    click.echo(f"{remove(settings, name)} is removed")
 
 
 @models.command("check")
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
-def check_model(folder: Path | None) -> None:
-    """Whether the engine can serve FOLDER (TROUPE_MODEL_DIR if not given)."""
-    from troupe.ops.errors import OpsError
-    from troupe.ops.models import look_at
+@click.argument("model", required=False)
+def check_model(model: str | None) -> None:
+    """Load MODEL, compare it with the reference, and let it say something.
 
-    model = look_at(folder or _settings({}).model_dir)
-    if not model.fit:
-        raise OpsError(model.said, model.remedy)
-    click.echo(f"{model.said} can be served")
+    MODEL is a name or a folder; TROUPE_MODEL_DIR if not given. Ends with status 1 if something is
+    wrong with it.
+    """
+    settings = _settings({})
+    from troupe.ops.model_check import check
+    from troupe.ops.models import find
+
+    failed = False
+    for finding in check(settings, find(settings, model)):
+        failed |= finding.level == "fail"
+        click.echo(f"{_MARKS[finding.level]}  {finding.name:<10}  {finding.said}")
+    raise SystemExit(1 if failed else 0)
 
 
 @troupe.command("admin-password")

@@ -63,7 +63,8 @@ class Settings(BaseSettings):
     )
     model_dir: Path = Field(
         default=MODELS / "troupe-small",
-        description="Hugging Face folder of the model that the engine serves.",
+        description="Model that the engine serves: a Hugging Face folder, or the name of a model "
+        "that `troupe models list` shows.",
     )
     engine_url: str | None = Field(
         default=None,
@@ -164,6 +165,16 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The home folder, absolute, with `~` expanded."""
         return self.home.expanduser().resolve()
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the model to serve. A bare name is first looked for among the models under
+        the home folder and those that came with Troupe."""
+        if self.model_dir.name == str(self.model_dir):
+            for folder in (self.root / "models", MODELS):
+                if (folder / self.model_dir).is_dir():
+                    return folder / self.model_dir
+        return self.model_dir.expanduser()
 
     @property
     def url(self) -> str:

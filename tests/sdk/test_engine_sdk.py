@@ -6,12 +6,14 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Literal
 
 import httpx
 import openai
 import pytest
 import uvicorn
 from openai import OpenAI
+from pydantic import BaseModel
 
 from tests.engine.conftest import write_checkpoint
 from troupe.engine.server import EngineServerOptions, create_app
@@ -101,6 +103,30 @@ def test_several_choices_whole_and_streamed(client: OpenAI) -> None:
     assert reasons == {0: "length", 1: "length", 2: "length"}
     assert usage is not None
     assert usage.completion_tokens == 18
+
+
+class Mood(BaseModel):
+    mood: Literal["glad", "sad"]
+    level: Literal[1, 2, 3]
+
+
+def test_an_answer_in_the_form_of_a_class(client: OpenAI) -> None:
+    answer = client.chat.completions.parse(
+        model="tiny", messages=HELLO, max_tokens=120, seed=5, response_format=Mood
+    )
+    mood = answer.choices[0].message.parsed
+    assert isinstance(mood, Mood)
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_an_answer_in_one_of_vllm_s_forms(client: OpenAI) -> None:
+    forms = {"structured_outputs": {"choice": ["left", "right"]}}
+    answer = client.completions.create(model="tiny", prompt="x", extra_body=forms)
+    assert answer.choices[0].text in ("left", "right")
+    with pytest.raises(openai.BadRequestError, match="compiled"):
+        client.completions.create(
+            model="tiny", prompt="x", extra_body={"structured_outputs": {"regex": "("}}
+        )
 
 
 def test_too_many_are_refused(client: OpenAI) -> None:

@@ -24,6 +24,7 @@ from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, InvalidRequest
 from troupe.engine.generation import Generation, Times
+from troupe.engine.grammar import Constraint, Grammars
 from troupe.engine.logprobs import MAX_LOGPROBS
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampling import SamplingParams
@@ -59,6 +60,9 @@ class Engine:
                 f"{folder}: tokenizer.json has {self.vocabulary.text_size} tokens for text, and "
                 f"config.json a vocab_size of {self.config.vocab_size}"
             )
+        self._grammars = Grammars(
+            self.vocabulary, self.config.vocab_size, self.config.eos_token_ids
+        )
         self.default_sampling = SamplingParams.defaults(folder)
         self.context_length = _context_length(self.config, options, folder)
         backend = choose(options.backend, self.config)
@@ -109,7 +113,11 @@ class Engine:
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Chunk]:
         """Make an answer, or the chunks of `n` in turn. Raises `InvalidRequest` and `Overloaded`
         before the first chunk, and `EngineStopped` at any time; closing the iterator cancels."""
-        candidates, chunks = self._submit(request)
+        self.check(request)
+        constraint = None
+        if request.structure is not None:
+            constraint = await self._grammars.constraint(request.structure)
+        candidates, chunks = self._submit(request, constraint)
         usages: dict[int, Usage] = {}
         try:
             while len(usages) < request.n:
@@ -134,6 +142,7 @@ class Engine:
     def stop(self) -> None:
         """End all generations with `EngineStopped` and accept no more. Returns at once."""
         self._worker.stop()
+        self._grammars.close()
 
     async def close(self) -> None:
         """`stop`, and wait for the worker's thread."""
@@ -149,9 +158,8 @@ class Engine:
         await asyncio.to_thread(self._worker.wait_idle)
 
     def _submit(
-        self, request: GenerateRequest
+        self, request: GenerateRequest, constraint: Constraint | None
     ) -> tuple[list[Generation], asyncio.Queue[Chunk | Exception]]:
-        self.check(request)
         loop = asyncio.get_running_loop()
         # Bounded by the answer's length, so a slow reader costs no more than its own answer.
         chunks: asyncio.Queue[Chunk | Exception] = asyncio.Queue()
@@ -174,6 +182,7 @@ class Engine:
             Generation(
                 request=request,
                 candidate=candidate,
+                constraint=None if constraint is None else constraint.copy(),
                 limit=asked + answer,
                 end_ids=end_ids,
                 vocabulary=self.vocabulary,

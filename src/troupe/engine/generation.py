@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from troupe.engine.errors import InvalidRequest
+from troupe.engine.grammar import Constraint
 from troupe.engine.inflight import Wait
 from troupe.engine.kv import Lease
 from troupe.engine.kv.index import NOTHING, chained
@@ -37,6 +38,7 @@ class Generation:
 
     request: GenerateRequest
     candidate: int  # which of the request's answers
+    constraint: Constraint | None
     limit: int  # tokens of prompt and answer together
     end_ids: frozenset[int]
     vocabulary: Vocabulary
@@ -64,7 +66,12 @@ class Generation:
         if sampling.dry_multiplier > 0.0:
             breakers = self.vocabulary.holding(sampling.dry_sequence_breakers)
         self._sampler = Sampler(
-            sampling, self.prompt[:asked], self.candidate, breakers, self.request.logprobs
+            sampling,
+            self.prompt[:asked],
+            self.candidate,
+            breakers,
+            self.request.logprobs,
+            self.constraint,
         )
         self._text = Detokenizer(self.vocabulary)
         self._stops = StopFinder(self.request.stop)
@@ -102,6 +109,8 @@ class Generation:
         text = self._stops.push(self._text.push(token))
         if self._stops.found is not None:
             return text, "stop"
+        if self._sampler.finished:
+            return text + self._flush(), "stop"
         if len(self.tokens) >= self.limit:
             text += self._flush()
             return text, "stop" if self._stops.found is not None else "length"
@@ -122,6 +131,11 @@ class Generation:
                     "resume_token_ids",
                 )
         self._sampler.resume(tokens)
+        if self.constraint is not None and (self.constraint.fault or self.constraint.finished):
+            raise InvalidRequest(
+                "the answer to resume does not have the form that is asked for, or is whole",
+                "resume_token_ids",
+            )
 
     def usage(self, now: float) -> Usage:
         """What it took so far. Of a resumed answer, all of it, and no row of it as cached."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from troupe.engine.cuts import NO_TOKEN, Ints, exclude_top, pick, weigh
+from troupe.engine.grammar import Constraint
 from troupe.engine.logprobs import TokenLogprob, logprob_of
 from troupe.engine.penalties import Repeats, Seen
 from troupe.engine.sampling import SamplingParams
@@ -38,11 +39,13 @@ class Sampler:
         candidate: int = 0,
         breakers: frozenset[int] = frozenset(),
         logprobs: int | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
         """`candidate`: which of a request's answers this is; each has a generator of its own,
         derived from the seed. `breakers`: the tokens that no repeat crosses (DRY). `logprobs`: tell
-        how likely a drawn token and so many of the likeliest are."""
-        self.params, self.logprobs = params, logprobs
+        how likely a drawn token and so many of the likeliest are. `constraint`: the form that the
+        answer must have."""
+        self.params, self.logprobs, self._constraint = params, logprobs, constraint
         self.generator = _generator(params.seed, candidate)
         self._bias_ids = np.array(list(params.logit_bias), np.int64)
         self._bias = np.array(list(params.logit_bias.values()), np.float32)
@@ -54,16 +57,31 @@ class Sampler:
             self._kept.append(Repeats(params, prompt, breakers))
 
     def adjust(self, logits_V: Floats) -> None:
-        """Bias and penalties, in place."""
+        """Bias, penalties and the answer's form, in place."""
         if self._bias_ids.size:
             logits_V[self._bias_ids] += self._bias
         for kept in self._kept:
             kept.apply(logits_V)
+        if self._constraint is not None:
+            self._constraint.restrict(logits_V)
 
     def add(self, token: int) -> None:
         """Take the token drawn."""
         for kept in self._kept:
             kept.add(token)
+        if self._constraint is not None:
+            self._constraint.add(token)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer has its form and nothing may follow."""
+        return self._constraint is not None and self._constraint.finished
+
+    @property
+    def fault(self) -> str:
+        """Why no token can be drawn, where none was."""
+        broken = "" if self._constraint is None else self._constraint.fault
+        return broken or "the model's logits are no numbers"
 
     def resume(self, tokens: Sequence[int]) -> None:
         """Stand where a sampler stands that has drawn `tokens`. Each takes the same count of the

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from troupe.engine.errors import InvalidRequest
 from troupe.engine.prefixes import PrefixBody, TokenBytes, read_tokens
 from troupe.engine.sampling import SamplingParams
+from troupe.engine.structured import ResponseFormat, StructuredOutputs, structure_of
 from troupe.engine.types import GenerateRequest, Prefix
 
 MAX_MESSAGES = 10_000
@@ -65,6 +66,8 @@ class _Body(BaseModel):
     xtc_threshold: float | None = None
     logit_bias: dict[str, float] | None = None
     seed: int | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool = False
@@ -108,6 +111,7 @@ class _Body(BaseModel):
             prefix=prefix,
             return_prefix=self.return_prefix,
             n=1 if self.n is None else self.n,
+            structure=structure_of(self.response_format, self.structured_outputs),
             logprobs=self.wanted_logprobs(),
         )
 
@@ -186,7 +190,6 @@ class ChatBody(_Body):
     logprobs: bool | None = False
     top_logprobs: int | None = None
     tools: list[Any] | None = None
-    response_format: dict[str, Any] | None = None
 
     def wanted_logprobs(self) -> int | None:
         if self.logprobs:
@@ -202,7 +205,6 @@ _NOT_SERVED: dict[str, tuple[Any, ...]] = {
     "echo": (None, False),
     "suffix": (None, ""),
     "tools": (None, []),
-    "response_format": (None, {"type": "text"}),
 }
 
 

@@ -135,7 +135,7 @@ class _Service:
         self.engine = Engine(options.model_dir, options.engine)
         self.operators = Operators(self.engine, options.operator_token)
         self._template = ChatTemplate(options.model_dir, self.engine.vocabulary.tokenizer)
-        self._name = options.served_name or options.model_dir.resolve().name
+        self._name = options.served_name or options.model_dir.absolute().name
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:

@@ -41,6 +41,16 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True)
+class Structure:
+    """The form that an answer must have. `text` is a JSON schema, an expression (Rust's regex
+    syntax), a JSON list of choices, or a grammar in Lark's or llama.cpp's notation."""
+
+    kind: Literal["json", "regex", "choice", "grammar"]
+    text: str
+    param: str = "structure"  # the request's field, for errors
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """An answer to make from a prompt of token ids, or several candidates for one."""
 
@@ -53,6 +63,7 @@ class GenerateRequest:
     cache_salt: str = ""  # only requests of the same salt share keys and values
     request_id: str = ""
     n: int = 1  # candidates, each with a generator of its own; the prompt is run once
+    structure: Structure | None = None  # the form that the answer must have
     logprobs: int | None = None  # of so many of the likeliest tokens beside the drawn one's
     # The last so many of `prompt` are the beginning of the answer: drawn and delivered before, by
     # an engine that is gone. The answer goes on after them as if it had never broken off.

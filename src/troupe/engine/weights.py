@@ -47,7 +47,8 @@ class Weights(Mapping[str, Floats]):
         """Raises `CheckpointError` if there are none or they cannot be read."""
         self._folder = folder
         self._entries: dict[str, _Entry] = {}
-        for path in weight_files(folder):
+        self.files = weight_files(folder)
+        for path in self.files:
             for name, entry in _entries(path).items():
                 self._entries[_plain_name(name)] = entry
 
@@ -59,6 +60,11 @@ class Weights(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the files."""
+        return sum(path.stat().st_size for path in self.files)
 
     def rows(self, name: str, first: int, last: int) -> Floats:
         """Rows `first` to `last - 1` of a matrix."""
@@ -159,6 +165,11 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         of_layer = _layer_shapes(config, layer)
         shapes |= {f"model.layers.{layer}.{name}": shape for name, shape in of_layer.items()}
     return shapes
+
+
+def parameters(config: ModelConfig) -> int:
+    """How many numbers a model has."""
+    return sum(math.prod(shape) for shape in tensor_shapes(config).values())
 
 
 def _layer_shapes(config: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:

@@ -266,7 +266,7 @@ class Worker:
         drawn = draw(logits, [job.sampler for job in drawing])
         for job, one in zip(drawing, drawn, strict=True):
             if one.token == NO_TOKEN:  # this answer's fault alone
-                why = "a token could not be drawn: the model's logits are no numbers"
+                why = f"a token could not be drawn: {job.sampler.fault}"
                 log.error(why, extra={"request_id": job.request.request_id})
                 self._end(job, EngineStopped(why), "failed")
             else:

@@ -44,7 +44,7 @@ def from_settings(settings: Settings) -> Gateway:
 def engines(settings: Settings) -> EnginesProvider:
     """Troupe's engine, in as many replicas as there are. Raises `ProviderUnavailable` for an
     address that is none."""
-    folder = settings.model_dir if settings.engine_url is None else None
+    folder = settings.model_folder if settings.engine_url is None else None
     members = parse(settings.engine_addresses)
 
     def connect(member: Member) -> TroupeProvider:

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -134,6 +144,33 @@ class Console:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+@contextmanager
+def downloading() -> Iterator[Callable[[str, int, int], None]]:
+    """Show files as they come, on standard error: gives `show(file, bytes here, bytes in all)`.
+    Where that is no terminal, a line for each file that is whole."""
+    console = RichConsole(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show(name: str, here: int, whole: int) -> None:
+        if name not in tasks:
+            tasks[name] = bar.add_task(escape(name), total=whole, completed=here)
+        bar.update(tasks[name], completed=here)
+        if here == whole and not console.is_terminal:
+            print(f"{name} ({whole} bytes)", file=sys.stderr, flush=True)
+
+    with bar:
+        yield show
 
 
 def say(error: BaseException) -> None:

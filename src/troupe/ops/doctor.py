@@ -158,7 +158,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
         return
     from troupe.ops import models
 
-    found = models.look_at(settings.model_dir)
+    found = models.look_at(settings.model_folder)
     yield Finding("model", "ok" if found.fit else "fail", found.said, found.remedy)
 
 

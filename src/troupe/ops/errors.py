@@ -45,3 +45,11 @@ class ChildFailed(OpsError):
 
 class PartMissing(OpsError):
     """A part of Troupe is not installed or not built."""
+
+
+class ModelError(OpsError):
+    """A model's folder or name is none, is taken, or does not fit."""
+
+
+class HubError(OpsError):
+    """A model cannot be downloaded: not there, not allowed, no room, or not as announced."""

@@ -69,7 +69,7 @@ def engine(settings: Settings) -> None:
     _telemetry("engine", settings)
     run(
         EngineServerOptions(
-            model_dir=settings.model_dir,
+            model_dir=settings.model_folder,
             port=settings.engine_port,
             engine=EngineOptions(
                 threads=settings.engine_threads,

@@ -113,7 +113,7 @@ class TroupeProvider:
             tokenizer = _tokenizer((folder / "tokenizer.json").read_bytes())
         except (OSError, LookupError, TypeError, ValueError, UpstreamError):
             return None  # the engine itself says what is wrong with its folder
-        return _Known(folder.resolve().name, context, "", tokenizer)
+        return _Known(folder.absolute().name, context, "", tokenizer)
 
     def _info(self, known: _Known, why_not: str) -> ModelInfo:
         return ModelInfo(
