@@ -35,10 +35,13 @@ def report(
     packages: Sequence[str],
     draw: Callable[[Figure], None],
     details: Mapping[str, Any] | None = None,
+    part: str | None = None,
 ) -> Path:
     """Print `rows` (what, value, unit) and write bench/results/NAME.json and NAME.svg.
 
-    `figures` are those that every release is compared by; gives the JSON file's path.
+    `figures` are those that every release is compared by; gives the JSON file's path. A `part` of
+    a benchmark keeps what the other parts have written: its details go under its own name, and its
+    plot is NAME-PART.svg.
     """
     wide = max(len(label) for label, _, _ in rows)
     for label, value, unit in rows:
@@ -52,11 +55,25 @@ def report(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = RESULTS / f"{name}.json"
+    if part is not None:
+        result = _with_others(path, part, result)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     draw(figure)
-    figure.savefig(RESULTS / f"{name}.svg")
+    figure.savefig(RESULTS / (f"{name}.svg" if part is None else f"{name}-{part}.svg"))
     return path
+
+
+def _with_others(path: Path, part: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The file's results with those of one part put in, each part with its machine and date."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    own = {**result["details"], **{key: result[key] for key in ("machine", "versions", "date")}}
+    return {
+        **result,
+        "figures": {**kept.get("figures", {}), **result["figures"]},
+        "details": {**kept.get("details", {}), part: own},
+        "versions": {**kept.get("versions", {}), **result["versions"]},
+    }
 
 
 def _processor() -> str:

@@ -202,6 +202,7 @@ def main() -> None:
             "load_of_the_machine_before": load,
             "ms": shown,
         },
+        part="step",
     )
 
 

@@ -1,0 +1,79 @@
+"""Where the peers are, and with which flags each server runs.
+
+Called by `engine_http.py` and `engine_consumer.py`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import engine_servers
+from bench.engine_models import POSITIONS, checkpoint, gguf
+from bench.engine_servers import Server
+
+from troupe.engine.config import ModelConfig
+from troupe.engine.native.arena import token_bytes
+
+# The best of those that bench/README.md lists.
+LLAMA_FLAGS = ("-fa", "on", "-t", "2")
+VLLM_FLAGS = ("--enable-prefix-caching", "--enable-prompt-tokens-details", "--dtype", "bfloat16")
+ROOM_MB = 2000  # for keys and values, of each server
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Where the peers are; None for one that is not there."""
+
+    llama: Path | None
+    llama_source: Path | None
+    converter: Path | None
+    vllm: Path | None
+    cache: Path
+
+    def servers(self, model: str, users: int) -> list[Server]:
+        """All that are there, Troupe last. The first sets how many visits a slice has."""
+        found: list[Server] = []
+        if self.llama is not None:
+            found.append(engine_servers.llama(self._gguf(model), self.llama, llama_flags(users)))
+        if self.vllm is not None:
+            environment = {"VLLM_CPU_KVCACHE_SPACE": str(ROOM_MB // 1000)}
+            flags = (*VLLM_FLAGS, "--max-num-seqs", str(users), "--max-model-len", str(POSITIONS))
+            folder = checkpoint(model, self.cache)
+            found.append(engine_servers.vllm(folder, self.vllm, environment, flags))
+        return [*found, self.troupe(model, users)]
+
+    def troupe(self, model: str, users: int, kv_tokens: int | None = None) -> Server:
+        """Troupe's engine, with room for so many tokens' keys and values if it is said."""
+        folder = checkpoint(model, self.cache)
+        room = ROOM_MB
+        if kv_tokens is not None:
+            room = -(-kv_tokens * token_bytes(ModelConfig.load(folder)) // 2**20)
+        return engine_servers.troupe(folder, users, ("--kv-mb", str(room)))
+
+    def _gguf(self, model: str) -> Path:
+        if not (self.llama and self.llama_source and self.converter):
+            raise SystemExit("llama.cpp needs --llama, --llama-source and --converter")
+        folder = checkpoint(model, self.cache)
+        return gguf(folder, str(self.converter), self.llama_source, self.llama)
+
+
+def llama_flags(users: int) -> tuple[str, ...]:
+    """A slot for each user, with room for the longest chat in each."""
+    return (*LLAMA_FLAGS, "--parallel", str(users), "-c", str(POSITIONS * users))
+
+
+@contextmanager
+def started(servers: Sequence[Server]) -> Iterator[None]:
+    """All servers at once: one that waits takes no processor time worth naming."""
+    with tempfile.TemporaryDirectory() as logs:
+        try:
+            for server in servers:
+                server.start(Path(logs) / server.name)
+            yield
+        finally:
+            for server in servers:
+                server.stop()
