@@ -19,13 +19,14 @@ import argparse
 import os
 from pathlib import Path
 
-from bench import engine_consumer
 from bench.common import report
 from bench.engine_loads import multi_turn
 from bench.engine_models import POSITIONS
 from bench.engine_peers import Peers, started
 from bench.engine_run import Replay, Slice
 from bench.engine_shown import Shown, agreement, draw_rates, summary
+
+from bench import engine_consumer
 
 # Sessions for each user, by the users at a time.
 USERS = {"small": (4, 16, 64), "100m": (16, 64)}

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import engine_servers
 from bench.engine_models import POSITIONS, checkpoint, gguf
 from bench.engine_servers import Server
 
+from bench import engine_servers
 from troupe.engine.config import ModelConfig
 from troupe.engine.native.arena import token_bytes
 
