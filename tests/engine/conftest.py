@@ -44,10 +44,10 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def write_checkpoint(folder: Path) -> Path:
+def write_checkpoint(folder: Path, **changes: object) -> Path:
     """A whole Hugging Face folder, in a few hundred kilobytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = tiny_config(eos_token_ids=(1, 7))
+    config = tiny_config(eos_token_ids=(1, 7), **changes)
     config.save(folder)
     save_file(random_model(config).state_dict(), folder / "model.safetensors")
     tiny_tokenizer().save(str(folder / "tokenizer.json"))

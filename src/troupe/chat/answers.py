@@ -181,7 +181,7 @@ class Answers:
             model=asked.model.id,
             conversation=str(generation.key.chat_id),
             sampling=replace(asked.sampling, max_tokens=min(asked.sampling.max_tokens, room)),
-            token_ids=source.token_ids,
+            token_ids=source.sequence,
             messages=source.messages,
             stop=source.stop,
             request_id=request_id.current.get() or generation.epoch,

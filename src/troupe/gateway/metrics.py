@@ -19,6 +19,12 @@ RETRIES = Counter("troupe_gateway_retries_total", "Times a provider was asked ag
 CIRCUIT_OPEN = Gauge(
     "troupe_gateway_circuit_open", "1 while a provider is left alone after failures.", ["provider"]
 )
+PROMPTS = Counter(
+    "troupe_gateway_prompts_total",
+    "Prompts of token ids sent to an engine, by kind: whole, delta (what is new, and the hash of "
+    "the rest), resent (what a delta named was not held).",
+    ["provider", "kind"],
+)
 MODELS = Gauge("troupe_gateway_models", "Models that a provider offers.", ["provider"])
 TOKENS = Counter(
     "troupe_gateway_tokens_total",

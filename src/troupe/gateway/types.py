@@ -44,7 +44,8 @@ class ModelInfo:
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One answer to make. Exactly one of `token_ids` and `messages` is set, as the model's
-    `chat_format` says."""
+    `chat_format` says. Token ids that know their hashes (`troupe.prompt.TokenSequence`) go to
+    Troupe's engine as what is new to it."""
 
     model: str
     conversation: str  # affinity key: the same chat goes to the same replica

@@ -19,6 +19,7 @@ from .layout import Layout
 from .macros import replace_names
 from .platform import platform_template
 from .run import Limits
+from .sequence import TokenSequence
 from .template import Template
 from .tokenizers import (
     CallableTokenizer,
@@ -51,6 +52,7 @@ __all__ = [
     "Template",
     "TemplateError",
     "TiktokenTokenizer",
+    "TokenSequence",
     "Tokenizer",
     "TokenizerError",
     "ToolCall",

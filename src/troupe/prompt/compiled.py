@@ -16,6 +16,7 @@ from troupe.prompt.growing import Growing
 from troupe.prompt.hashes import Stream, common_prefix
 from troupe.prompt.history import History
 from troupe.prompt.layout import Framed, Framer
+from troupe.prompt.sequence import TokenSequence
 from troupe.prompt.types import ChatFormat, Part
 
 
@@ -76,6 +77,13 @@ class CompiledPrompt:
         if self._framer.chat_format is not ChatFormat.TOKENS:
             return None
         return self.ids_from(0)
+
+    @cached_property
+    def sequence(self) -> TokenSequence | None:
+        """The same, to be read from anywhere at the cost of what is read."""
+        if self._framer.chat_format is not ChatFormat.TOKENS:
+            return None
+        return TokenSequence(self._stream, self._settled, self._behind)
 
     @cached_property
     def messages(self) -> list[dict[str, Any]] | None:

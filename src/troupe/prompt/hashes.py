@@ -47,6 +47,11 @@ class Stream:
             found += last[before + max(0, start - full) :]
         return tuple(found)
 
+    def at(self, place: int) -> bytes:
+        """The hash of one full block of what was written."""
+        self._chain(self._hashes, self.ids, place + 1)
+        return self._hashes[place]
+
     def cut(self, length: int) -> Stream:
         """A stream of its own that begins with the first `length` ids, hashes included."""
         other = Stream(self.ids[:length], self.block)

@@ -112,7 +112,7 @@ def _in_character(
     said = _said(body, owner.user_name, version.name)
     cast = Cast(version, said.user, None, said.instructions)
     compiled = one_prompt(character_template(), cast.data(said.partial), said.history, model, room)
-    return Prompt(compiled.token_ids, compiled.messages, compiled.stop)
+    return Prompt(compiled.sequence, compiled.messages, compiled.stop)
 
 
 def _plainly(owner: ApiKey, model: ModelInfo, body: Body, room: int) -> Prompt:
@@ -127,7 +127,7 @@ def _plainly(owner: ApiKey, model: ModelInfo, body: Body, room: int) -> Prompt:
     said = _said(body, owner.user_name, ASSISTANT)
     data = {"system": said.instructions, "name": ASSISTANT, "partial": said.partial}
     compiled = one_prompt(plain_template(), data, said.history, model, room)
-    return Prompt(compiled.token_ids, None, compiled.stop)
+    return Prompt(compiled.sequence, None, compiled.stop)
 
 
 def _messages(body: Body) -> Sequence[InputMessage]:

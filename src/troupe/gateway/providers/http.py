@@ -20,6 +20,7 @@ from troupe.telemetry import request_id
 
 MAX_BODY_BYTES = 16_000_000  # of an answer that is not a stream
 MAX_ERROR_BYTES = 64_000
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
@@ -83,7 +84,7 @@ class Http:
         """Post `body` and give the data of each event; a server that answers with one JSON object
         gives that. Closing the generator closes the connection. `request` is the request id."""
         try:
-            content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+            content = _COMPACT.encode(body).encode()
         except ValueError as error:
             raise BadRequest(f"the prompt has no bytes: {error}") from error
         headers = {"accept": "text/event-stream", "content-type": "application/json"}

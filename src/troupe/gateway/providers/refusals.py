@@ -26,6 +26,14 @@ _TOO_LONG = (
 )  # fmt: skip
 
 
+class PrefixNotHeld(BadRequest):
+    """Troupe's engine holds no more of a prompt than its first `length` tokens, perhaps none."""
+
+    def __init__(self, message: str, length: int) -> None:
+        super().__init__(message)
+        self.length = length
+
+
 def refusal(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
     """The error that an answer of 300 or more stands for."""
     message, code = _said(body)
@@ -34,6 +42,8 @@ def refusal(provider: str, status: int, headers: Mapping[str, str], body: bytes)
     if status in (400, 413, 422, 500) and _is_too_long(code, message):
         return ContextTooLong(told)
     match status:
+        case 409 if code == "prefix_not_held":
+            return PrefixNotHeld(told, _held(body))
         case 401 | 403:
             return BadRequest(f"{told} (check the key for {provider})")
         case 404:
@@ -76,6 +86,15 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         return None
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return max(0.0, min((then - (now or datetime.now(UTC))).total_seconds(), 86_400.0))
+
+
+def _held(body: bytes) -> int:
+    """How many leading tokens an engine says that it holds."""
+    try:
+        length = json.loads(body)["error"]["held"]["length"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return 0
+    return length if isinstance(length, int) else 0
 
 
 def _said(body: bytes) -> tuple[str, str]:

@@ -9,20 +9,30 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+from troupe.gateway import metrics
 from troupe.gateway.errors import GatewayError, ProviderUnavailable, UpstreamError
 from troupe.gateway.providers.answer import estimated_tokens
+from troupe.gateway.providers.delta import Left, Place, place_in, prompt_fields
 from troupe.gateway.providers.http import Http
 from troupe.gateway.providers.openai import sampling_json
+from troupe.gateway.providers.refusals import PrefixNotHeld
 from troupe.gateway.providers.streams import pieces
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo
-from troupe.prompt import ChatFormat, HuggingFaceTokenizer, Layout, TokenizerError
+from troupe.prompt import (
+    ChatFormat,
+    HuggingFaceTokenizer,
+    Layout,
+    TokenizerError,
+    TokenSequence,
+)
 
 MAX_SALT = 256  # characters, the engine's limit
 MAX_STOPS = 16
@@ -49,6 +59,7 @@ class TroupeProvider:
         self._http = Http(name, address, connect_s=2.0)
         self._model_dir = model_dir
         self._known: _Known | None = None
+        self._left = Left()
 
     async def models(self) -> list[ModelInfo]:
         """The engine's model, ready or not. Raises `ProviderUnavailable` if nothing is known."""
@@ -68,13 +79,54 @@ class TroupeProvider:
         """One answer to `request.token_ids`, or to `request.messages` by the model's own chat
         template."""
         ids, messages = request.token_ids, list(request.messages or ())
-        path = "v1/chat/completions" if ids is None else "v1/completions"
-        events = self._http.events(
-            path, _body(request, model), request.request_id, _affinity(request.conversation)
-        )
+        if ids is None:
+            body = {"messages": messages, **_fields(request, model)}
+            events = self._post("v1/chat/completions", body, request)
+        else:
+            events = self._completion(request, ids, _fields(request, model))
         return pieces(
             self.name, model.id, events, lambda: len(ids or ()) or estimated_tokens(messages)
         )
+
+    def _post(
+        self, path: str, body: dict[str, Any], request: GenerationRequest
+    ) -> AsyncGenerator[str, None]:
+        headers = _affinity(request.conversation)
+        return self._http.events(path, body, request.request_id, headers)
+
+    async def _completion(
+        self, request: GenerationRequest, ids: Sequence[int], fields: dict[str, Any]
+    ) -> AsyncGenerator[str, None]:
+        """The events of an answer to token ids. Of a prompt with hashes goes out what the engine
+        is not known to hold; what it holds no more is sent again, from where it says."""
+        salt = fields["cache_salt"]
+        tokens = ids if isinstance(ids, TokenSequence) else None
+        prefix = self._left.prefix(salt, tokens) if tokens is not None else None
+        kind = "delta" if prefix is not None else "whole"
+        while True:
+            body = {**prompt_fields(ids, prefix), **fields}
+            if tokens is not None:
+                body["return_prefix"] = True
+            events = self._post("v1/completions", body, request)
+            metrics.PROMPTS.labels(self.name, kind).inc()
+            try:
+                async with aclosing(events):
+                    begun = False
+                    async for event in events:
+                        place = place_in(event)
+                        if tokens is not None and (place is not None or not begun):
+                            self._left.remember(salt, tokens, place)
+                        begun = True
+                        yield event
+                return
+            except PrefixNotHeld as gone:
+                if prefix is None or tokens is None:
+                    raise
+                # The first time from a mark that is held; if even that goes, the whole.
+                held = gone.length if kind == "delta" and gone.length < prefix.length else 0
+                whole = held < tokens.block or held % tokens.block
+                prefix = None if whole else Place(held, tokens.hash_to(held))
+                kind = "resent"
 
     async def close(self) -> None:
         await self._http.close()
@@ -161,18 +213,15 @@ def _format(tokenizer: HuggingFaceTokenizer) -> ChatFormat:
     return ChatFormat.TOKENS
 
 
-def _body(request: GenerationRequest, model: ModelInfo) -> dict[str, Any]:
+def _fields(request: GenerationRequest, model: ModelInfo) -> dict[str, Any]:
+    """All of a body but the prompt."""
     # A conversation shares keys and values with itself alone: what is found in the cache is told,
     # and would tell whoever guesses right what others have written.
     salt = request.conversation
     if len(salt) > MAX_SALT:
         salt = hashlib.sha256(salt.encode()).hexdigest()
-    prompt: dict[str, Any] = {"prompt": list(request.token_ids or ())}
-    if request.token_ids is None:
-        prompt = {"messages": list(request.messages or ())}
     return {
         "model": model.name,
-        **prompt,
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": request.sampling.max_tokens,
