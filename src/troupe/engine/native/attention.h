@@ -20,6 +20,8 @@ constexpr int kHeadTile = 4, kDimTile = 4, kPageTile = 4;
 constexpr int kHeadTile = 2, kDimTile = 2, kPageTile = 1;
 #endif
 
+constexpr int kPagesAhead = 4;  // of values that are fetched: as far as memory is behind
+
 struct Page {
   uint8_t* keys;
   int8_t* values;
@@ -59,7 +61,7 @@ struct Seen {
 
 // Scores of H heads with P pages from `page` on, in units of powers of two.
 template <int H, int P>
-void page_scores(const AttendArgs& args, const Seen& seen, int head, int32_t page) {
+TROUPE_APART void page_scores(const AttendArgs& args, const Seen& seen, int head, int32_t page) {
   constexpr float kLog2OfE = 1.44269504088896341f;
   const int dim = args.cache->dim;
   const int8_t* rows[H];
@@ -70,17 +72,17 @@ void page_scores(const AttendArgs& args, const Seen& seen, int head, int32_t pag
   }
   const uint8_t* keys[P];
   const float* scale[P];
-  Ahead<P> ahead;
-  ahead.step = 64;
+  const uint8_t* next[P];
   for (int p = 0; p < P; p++) {
     const Page at = page_of(*args.cache, args.pages[page + p], args.kv_head);
-    const int32_t next = page + P + p < seen.last ? page + P + p : seen.last;
+    const int32_t following = page + P + p < seen.last ? page + P + p : seen.last;
     keys[p] = at.keys;
     scale[p] = at.key_scale;
-    ahead.at[p] = page_of(*args.cache, args.pages[next], args.kv_head).keys;
+    next[p] = page_of(*args.cache, args.pages[following], args.kv_head).keys;
   }
   Integers sums[H][P];
-  block_products<H, P>(keys, rows, dim / 4, offset, ahead, sums);
+  const auto fetch = [&](int q, int p) __attribute__((always_inline)) { prefetch(next[p] + 64 * q); };
+  block_products<H, P>(keys, rows, dim / 4, offset, fetch, sums);
   TROUPE_UNROLL for (int p = 0; p < P; p++) {
     const Floats key_scale = load(scale[p]);
     TROUPE_UNROLL for (int h = 0; h < H; h++) {
@@ -99,31 +101,40 @@ TROUPE_INLINE void head_scores(const AttendArgs& args, const Seen& seen, int hea
   for (; page <= seen.last; page++) page_scores<H, 1>(args, seen, head, page);
 }
 
-// A weight in 17 bits, so that its product with a value of 8 is exact in a float; next to nothing
-// is nothing, lest the product leave the range in which that holds.
+// A weight in 17 bits, so that its product with a value of 8 is exact in a float.
 TROUPE_INLINE Floats short_weight(const Floats& weight) {
-  const Floats rounded = from_bits((bits(weight) + all(int32_t(64))) & all(int32_t(~127)));
-  return where_less(weight, all(1e-30f), all(0.0f), rounded);
+  return from_bits((bits(weight) + all(int32_t(64))) & all(int32_t(~127)));
 }
 
-// Scores of one head to weights of values; returns one over the sum of their powers.
-TROUPE_INLINE float softmax(const AttendArgs& args, const Seen& seen, int head) {
-  float* scores = args.scores + head * args.scores_stride;
+// Scores of H heads to weights of values; `inverse`: one over the sum of their powers.
+template <int H>
+TROUPE_INLINE void softmax(const AttendArgs& args, const Seen& seen, int head,
+                           float (&inverse)[H]) {
   const int32_t pages = seen.last - seen.first + 1;
-  float* last = scores + (pages - 1) * kLanes;
-  for (int t = 0; t < seen.from; t++) scores[t] = -INFINITY;
-  for (int t = seen.to; t < kLanes; t++) last[t] = -INFINITY;
-  Floats top = load(scores);
-  for (int32_t p = 1; p < pages; p++) top = larger(load(scores + p * kLanes), top);
-  const Floats most = all(largest_of(top));
-  Floats sum = all(0.0f);
+  float* scores[H];
+  Floats most[H], sum[H];
+  TROUPE_UNROLL for (int h = 0; h < H; h++) {
+    scores[h] = args.scores + (head + h) * args.scores_stride;
+    float* last = scores[h] + (pages - 1) * kLanes;
+    for (int t = 0; t < seen.from; t++) scores[h][t] = -INFINITY;
+    for (int t = seen.to; t < kLanes; t++) last[t] = -INFINITY;
+    most[h] = load(scores[h]);
+    sum[h] = all(0.0f);
+  }
+  for (int32_t p = 1; p < pages; p++)
+    TROUPE_UNROLL for (int h = 0; h < H; h++)
+      most[h] = larger(load(scores[h] + p * kLanes), most[h]);
+  TROUPE_UNROLL for (int h = 0; h < H; h++) most[h] = all(largest_of(most[h]));
   for (int32_t p = 0; p < pages; p++) {
     const Page at = page_of(*args.cache, args.pages[seen.first + p], args.kv_head);
-    const Floats power = power_of_two(load(scores + p * kLanes) - most);
-    sum = sum + power;
-    store(scores + p * kLanes, short_weight(power * load(at.value_scale)));
+    const Floats value_scale = load(at.value_scale);
+    TROUPE_UNROLL for (int h = 0; h < H; h++) {
+      const Floats power = power_of_two(load(scores[h] + p * kLanes) - most[h]);
+      sum[h] = sum[h] + power;
+      store(scores[h] + p * kLanes, short_weight(power * value_scale));
+    }
   }
-  return 1.0f / add_up(sum);
+  TROUPE_UNROLL for (int h = 0; h < H; h++) inverse[h] = 1.0f / add_up(sum[h]);
 }
 
 // 16 values, or `some` and zeros.
@@ -137,20 +148,19 @@ TROUPE_INLINE Floats values_of(const int8_t* from, int some) {
 // Sums of the values of D groups of 16 dimensions from `dim` on, for H heads. `some`: dimensions of
 // the last group.
 template <int H, int D>
-void weigh_values(const AttendArgs& args, const Seen& seen, int head, int dim, int some,
+TROUPE_APART void weigh_values(const AttendArgs& args, const Seen& seen, int head, int dim, int some,
                   const float* inverse) {
   const int width = args.cache->dim;
   Floats sums[H][D];
   TROUPE_UNROLL for (int h = 0; h < H; h++)
     TROUPE_UNROLL for (int d = 0; d < D; d++) sums[h][d] = all(0.0f);
   const float* weights = args.scores + head * args.scores_stride;
-  const int8_t* next = page_of(*args.cache, args.pages[seen.first], args.kv_head).values + dim;
   for (int32_t p = seen.first; p <= seen.last; p++) {
-    const int8_t* values = next;
-    const int32_t following = p < seen.last ? p + 1 : p;
-    next = page_of(*args.cache, args.pages[following], args.kv_head).values + dim;
-    const int tokens = p < seen.last ? kLanes : seen.to;
-    for (int t = 0; t < tokens; t++) {
+    const int32_t later = p + kPagesAhead < seen.last ? p + kPagesAhead : seen.last;
+    const int8_t* values = page_of(*args.cache, args.pages[p], args.kv_head).values + dim;
+    const int8_t* next = page_of(*args.cache, args.pages[later], args.kv_head).values + dim;
+    const int from = p > seen.first ? 0 : seen.from, to = p < seen.last ? kLanes : seen.to;
+    for (int t = from; t < to; t++) {
       prefetch(next + t * width);
       Floats value[D];
       TROUPE_UNROLL for (int d = 0; d < D; d++)
@@ -175,7 +185,7 @@ template <int H>
 TROUPE_INLINE void head_group(const AttendArgs& args, const Seen& seen, int head) {
   head_scores<H>(args, seen, head);
   float inverse[H];
-  for (int h = 0; h < H; h++) inverse[h] = softmax(args, seen, head + h);
+  softmax<H>(args, seen, head, inverse);
   const int width = args.cache->dim;
   int dim = 0;
   for (; dim + 16 * kDimTile <= width; dim += 16 * kDimTile)

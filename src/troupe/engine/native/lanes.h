@@ -18,6 +18,8 @@
 #define TROUPE_UNROLL _Pragma("GCC unroll 16")
 #endif
 #define TROUPE_INLINE inline __attribute__((always_inline))
+// A loop that wants all registers, in a function of its own.
+#define TROUPE_APART __attribute__((noinline))
 
 namespace troupe {
 namespace {
@@ -219,13 +221,18 @@ TROUPE_INLINE void narrowed(int8_t* to, const Integers& x) {
 #endif
 }
 
+using EightFloats = float __attribute__((vector_size(32)));
+using FourFloats = float __attribute__((vector_size(16)));
+
 // Halves upon halves: one order for all machines.
 TROUPE_INLINE float add_up(const Floats& x) {
-  float lanes[16], eight[8], four[4];
-  store(lanes, x);
-  for (int i = 0; i < 8; i++) eight[i] = lanes[i] + lanes[i + 8];
-  for (int i = 0; i < 4; i++) four[i] = eight[i] + eight[i + 4];
-  return (four[0] + four[2]) + (four[1] + four[3]);
+  EightFloats eights[2];
+  std::memcpy(eights, &x, sizeof eights);
+  eights[0] += eights[1];
+  FourFloats fours[2];
+  std::memcpy(fours, eights, sizeof fours);
+  fours[0] += fours[1];
+  return (fours[0][0] + fours[0][2]) + (fours[0][1] + fours[0][3]);
 }
 
 TROUPE_INLINE int32_t add_up(const Integers& x) {
@@ -236,14 +243,20 @@ TROUPE_INLINE int32_t add_up(const Integers& x) {
 }
 
 TROUPE_INLINE float largest_of(const Floats& x) {
-  float lanes[16];
-  store(lanes, x);
-  float most = lanes[0];
-  for (float lane : lanes) most = lane > most ? lane : most;
-  return most;
+  EightFloats eights[2];
+  std::memcpy(eights, &x, sizeof eights);
+  eights[0] = eights[0] > eights[1] ? eights[0] : eights[1];
+  FourFloats fours[2];
+  std::memcpy(fours, eights, sizeof fours);
+  fours[0] = fours[0] > fours[1] ? fours[0] : fours[1];
+  const float a = fours[0][0] > fours[0][2] ? fours[0][0] : fours[0][2];
+  const float b = fours[0][1] > fours[0][3] ? fours[0][1] : fours[0][3];
+  return a > b ? a : b;
 }
 
-TROUPE_INLINE void prefetch(const void* at) { __builtin_prefetch(at, 0, 3); }
+// Fetch a cache line that is read soon, once. g++ drops a call that only fetches, so those who call
+// this are inlined too.
+TROUPE_INLINE void prefetch(const void* at) { __builtin_prefetch(at, 0, 0); }
 
 }  // namespace
 }  // namespace troupe

@@ -18,40 +18,34 @@ constexpr int kRowTile = 2, kBlockTile = 1;
 constexpr int kRowTile = 4, kBlockTile = 1;
 #endif
 
-// What is fetched into the cache meanwhile: for each four inputs, `step` bytes on.
-template <int NB>
-struct Ahead {
-  const uint8_t* at[NB];
-  int step;
-};
-
 // sums[m][b] = row m's products with the 16 outputs of block b. `offset[m]` is 128 times the sum of
-// row m, which weights that are stored plus 128 put in.
-template <int M, int NB>
+// row m, which weights that are stored plus 128 put in. `fetch(q, b)` is called on the way.
+template <int M, int NB, typename Fetch>
 TROUPE_INLINE void block_products(const uint8_t* const (&weights)[NB],
                                   const int8_t* const (&rows)[M], int quads,
-                                  const int32_t (&offset)[M], const Ahead<NB>& ahead,
+                                  const int32_t (&offset)[M], const Fetch& fetch,
                                   Integers (&sums)[M][NB]) {
 #if defined(__AVX512VNNI__)
-  __m512i total[M][NB];
+  // Sums are typed as integers of 32 bits, as the instruction has them: g++ moves others about.
+  NativeIntegers total[M][NB];
   TROUPE_UNROLL for (int m = 0; m < M; m++)
-    TROUPE_UNROLL for (int b = 0; b < NB; b++) total[m][b] = _mm512_set1_epi32(-offset[m]);
+    TROUPE_UNROLL for (int b = 0; b < NB; b++) total[m][b] = -all(offset[m]).part[0];
   for (int q = 0; q < quads; q++) {
     __m512i w[NB];
     TROUPE_UNROLL for (int b = 0; b < NB; b++) {
       w[b] = _mm512_loadu_si512(weights[b] + 64 * q);
-      prefetch(ahead.at[b] + ahead.step * q);
+      fetch(q, b);
     }
     TROUPE_UNROLL for (int m = 0; m < M; m++) {
       int32_t four;
       std::memcpy(&four, rows[m] + 4 * q, 4);
       const __m512i a = _mm512_set1_epi32(four);
       TROUPE_UNROLL for (int b = 0; b < NB; b++)
-        total[m][b] = _mm512_dpbusd_epi32(total[m][b], w[b], a);
+        total[m][b] = NativeIntegers(_mm512_dpbusd_epi32(__m512i(total[m][b]), w[b], a));
     }
   }
   TROUPE_UNROLL for (int m = 0; m < M; m++)
-    TROUPE_UNROLL for (int b = 0; b < NB; b++) sums[m][b].part[0] = NativeIntegers(total[m][b]);
+    TROUPE_UNROLL for (int b = 0; b < NB; b++) sums[m][b].part[0] = total[m][b];
 #elif defined(__AVX2__)
   // Bytes are widened to 16 bits first: the 8-bit multiply-add of AVX2 saturates.
   const __m256i zero = _mm256_setzero_si256();
@@ -60,7 +54,7 @@ TROUPE_INLINE void block_products(const uint8_t* const (&weights)[NB],
     TROUPE_UNROLL for (int m = 0; m < M; m++)
       TROUPE_UNROLL for (int half = 0; half < 2; half++) low[m][half] = high[m][half] = zero;
     for (int q = 0; q < quads; q++) {
-      prefetch(ahead.at[b] + ahead.step * q);
+      fetch(q, b);
       __m256i a[M];
       TROUPE_UNROLL for (int m = 0; m < M; m++) {
         int32_t four;
@@ -90,7 +84,7 @@ TROUPE_INLINE void block_products(const uint8_t* const (&weights)[NB],
       for (int q = 0; q < quads; q++) {
         const int8_t* a = rows[m] + 4 * q;
         const uint8_t* w = weights[b] + 64 * q;
-        if (m == 0) prefetch(ahead.at[b] + ahead.step * q);
+        if (m == 0) fetch(q, b);
         for (int lane = 0; lane < 16; lane++)
           for (int i = 0; i < 4; i++) total[lane] += int32_t(w[4 * lane + i]) * a[i];
       }
@@ -100,28 +94,28 @@ TROUPE_INLINE void block_products(const uint8_t* const (&weights)[NB],
 #endif
 }
 
-// Rows m0 to m0 + M - 1 with NB blocks; meanwhile a part of the blocks that come next is fetched,
-// tile `tile` of `tiles` the part of that number.
+// Rows m0 to m0 + M - 1 with NB blocks. Meanwhile the blocks that come next are fetched, by tile
+// `tile` of `tiles` its share; a single row reads as fast without.
 template <int M, int NB>
-void product_tile(const Matrix& matrix, const Rows& rows, int m0, int block, int tile, int tiles,
+TROUPE_APART void product_tile(const Matrix& matrix, const Rows& rows, int m0, int block, int tile, int tiles,
                   float* out, int64_t stride) {
   const int quads = matrix.inputs / 4;
   const int64_t size = int64_t(quads) * 64;
   const uint8_t* weights[NB];
   const int8_t* data[M];
   int32_t offset[M];
-  Ahead<NB> ahead;
-  ahead.step = 64 / tiles;
-  for (int b = 0; b < NB; b++) {
-    weights[b] = matrix.weights + (block + b) * size;
-    ahead.at[b] = weights[b] + NB * size + size * tile / tiles;
-  }
+  for (int b = 0; b < NB; b++) weights[b] = matrix.weights + (block + b) * size;
+  const uint8_t* next = weights[0] + NB * size + NB * size * tile / tiles;
+  const int step = 64 * NB / tiles;
+  const auto fetch = [&](int q, int b) __attribute__((always_inline)) {
+    if constexpr (M > 1) prefetch(next + q * step + 64 * b);
+  };
   for (int m = 0; m < M; m++) {
     data[m] = rows.data + int64_t(m0 + m) * rows.stride;
     offset[m] = 128 * rows.sum[m0 + m];
   }
   Integers sums[M][NB];
-  block_products<M, NB>(weights, data, quads, offset, ahead, sums);
+  block_products<M, NB>(weights, data, quads, offset, fetch, sums);
   TROUPE_UNROLL for (int b = 0; b < NB; b++) {
     const int first = (block + b) * 16;
     const int count = matrix.outputs - first;
@@ -161,10 +155,11 @@ TROUPE_INLINE void product_rows(const Matrix& matrix, const Rows& rows, int coun
 void product(const Matrix& matrix, const Rows& rows, int count, float* out, int64_t stride,
              int first, int last) {
   int block = first;
-  // With few rows, as many sums at once as hide the multiplier's latency.
+  // Of a single row, more sums at once, to hide the multiplier's latency.
+  constexpr int kMany = 2 * kBlockTile;
   if (count == 1)
-    for (; block + 4 * kBlockTile <= last; block += 4 * kBlockTile)
-      product_tile<1, 4 * kBlockTile>(matrix, rows, 0, block, 0, 1, out, stride);
+    for (; block + kMany <= last; block += kMany)
+      product_tile<1, kMany>(matrix, rows, 0, block, 0, 1, out, stride);
   for (; block + kBlockTile <= last; block += kBlockTile)
     product_rows<kBlockTile>(matrix, rows, count, block, out, stride);
   for (; block < last; block++) product_rows<1>(matrix, rows, count, block, out, stride);

@@ -87,12 +87,11 @@ void rotate(float* x, const float* cos, const float* sin, int count) {
   });
 }
 
-// 2^x for x <= 126, to about two units in the last place; 0 below -100. The polynomial has the least
-// relative error of its degree over [-0.5, 0.5] (Lawson's iteration).
+// 2^x for x <= 126, to about two units in the last place; 2^-100 where x is less. The polynomial
+// has the least relative error of its degree over [-0.5, 0.5] (Lawson's iteration).
 TROUPE_INLINE Floats power_of_two(const Floats& x) {
   const Floats magic = all(12582912.0f);
-  const Floats least = all(-100.0f);
-  const Floats from = larger(x, least);
+  const Floats from = larger(x, all(-100.0f));
   const Floats whole = from + magic;  // its lowest bits are the nearest integer
   const Floats r = from - (whole - magic);
   Floats p = all(1.3264727247e-03f);
@@ -101,8 +100,7 @@ TROUPE_INLINE Floats power_of_two(const Floats& x) {
   p = p * r + all(2.4022242085e-01f);
   p = p * r + all(6.9314697760e-01f);
   p = p * r + all(1.0f);
-  const Floats power = from_bits(bits(p) + shift_left(bits(whole), 23));
-  return where_less(x, least, all(0.0f), power);
+  return from_bits(bits(p) + shift_left(bits(whole), 23));
 }
 
 TROUPE_INLINE Floats hyperbolic_tangent(const Floats& x) {
