@@ -194,3 +194,17 @@ def test_a_common_prefix_is_found():
     assert common_prefix([1, 2, 3], [1, 2, 4]) == 2
     assert common_prefix([], [1]) == 0
     assert common_prefix([1, 2], [1, 2, 3]) == 2
+
+
+@pytest.mark.parametrize("spare", [0, 150])
+def test_what_is_spared_for_what_comes_and_goes_is_there_when_it_comes(spare):
+    conversation = chat(Truncation(spare=spare))
+    anchor, there = None, []
+    for number, line in enumerate(LINES):
+        conversation.append(line)
+        retrieved = "a text that was looked up, and says a good deal" if number % 2 else ""
+        prompt = conversation.compile(data(retrieved=retrieved), LIMIT, anchor)
+        anchor = prompt.anchor
+        assert prompt.tokens <= LIMIT
+        there.append("retrieved" in prompt.counts)
+    assert all(there) == bool(spare)

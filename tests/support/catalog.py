@@ -13,7 +13,7 @@ TABLES = """
 CREATE TABLE catalog_version (version_id uuid, character_id uuid, slug text, owner_id uuid,
   visibility text, name text, tagline text, description text, greeting text,
   alternate_greetings jsonb, definition text, example_dialogues text, avatar text, tags jsonb,
-  is_current bool, created_at timestamptz DEFAULT now());
+  is_current bool, created_at timestamptz DEFAULT now(), lorebook jsonb);
 CREATE TABLE catalog_persona (persona_id uuid, user_id uuid, name text, description text,
   is_default bool);
 CREATE TABLE catalog_api_key (key_id uuid, key_sha256 text, user_id uuid, user_name text);
@@ -51,7 +51,7 @@ class CatalogRows:
             "is_current": True,
             **values,
         }
-        row = {k: Jsonb(v) if isinstance(v, list) else v for k, v in row.items()}
+        row = {k: Jsonb(v) if isinstance(v, list | dict) else v for k, v in row.items()}
         names = ", ".join(row)
         marks = ", ".join(f"%({name})s" for name in row)
         with psycopg.connect(self.dsn, autocommit=True) as connection:

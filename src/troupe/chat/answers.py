@@ -5,7 +5,7 @@ Knows no sockets and checks no ownership; `turns.py` calls it while it holds the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,15 +13,17 @@ from typing import Any, Protocol
 
 from troupe.gateway.errors import GatewayError, ModelNotFound
 from troupe.gateway.types import Delta, Finish, GenerationRequest, ModelInfo, Sampling
-from troupe.prompt import CompiledPrompt
+from troupe.prompt import ChatMessage, CompiledPrompt
 from troupe.telemetry import logs, request_id
 
+from . import pins
 from .auth import Viewer
 from .catalog import Catalog, CharacterVersion
 from .errors import ModelUnavailable, NotFound
 from .generation import Generation
 from .generations import Generations, Slot
-from .prompting import Cast, History, answer_room
+from .lorebook import MOST_DEPTH, recalled
+from .prompting import Cast, History, answer_room, said, sizer, spare_room
 from .store.base import ChatStore
 from .store.errors import StoreError
 from .store.types import Chat, LiveGeneration, Member, Message, MessageKey, State
@@ -96,7 +98,13 @@ class Answers:
             persona = await self.catalog.persona(me.persona_id, viewer.user_id)
         model = await self.model(chat.meta.get("model"))
         sampling = Sampling(**(chat.meta.get("sampling") or {}))
-        cast = Cast(version, me.name, persona, company=await self._company(chat))
+        cast = Cast(
+            version,
+            me.name,
+            persona,
+            company=await self._company(chat),
+            memory=chat.meta.get("memory") or "",
+        )
         return Asked(chat, viewer, answerer, cast, model, sampling, cast.template.name)
 
     async def _company(self, chat: Chat) -> tuple[CharacterVersion, ...]:
@@ -159,16 +167,35 @@ class Answers:
     ) -> CompiledPrompt:
         """The prompt, from as much of the history as it can hold. Raises `PromptError`."""
         names = {member.speaker: member.name for member in asked.chat.members}
-        limit = asked.model.context_length - answer_room(asked.model, asked.sampling.max_tokens)
+        model = asked.model
+        limit = model.context_length - answer_room(model, asked.sampling.max_tokens)
         anchor = _anchor(asked)
+        spare = spare_room(model, asked.cast.books, asked.cast.memory, limit)
+        cast = replace(
+            asked.cast,
+            pins=await self._pins(path, asked.chat, names),
+            lore=_lore(asked, path, spare),
+        )
         while True:
-            template = asked.cast.template
-            if path.history is None or not path.history.fits(asked.model, names, template):
-                path.history = History(asked.model, names, template)
+            template = cast.template
+            if path.history is None or not path.history.fits(model, names, template, spare):
+                path.history = History(model, names, template, spare)
             path.history.extend(path.turns)
             if path.whole or path.history.reaches(anchor, limit):
-                return path.history.conversation.compile(asked.cast.data(partial), limit, anchor)
+                return path.history.prompt(cast, partial, limit, anchor)
             await self.warm.older(warm, path)
+
+    async def _pins(
+        self, path: Path, chat: Chat, names: Mapping[str, str]
+    ) -> tuple[ChatMessage, ...]:
+        """The pinned messages that this branch shows, oldest first."""
+        keys = sorted(pins.keys_of(chat), key=lambda key: key.seq)
+        turns = [await self.warm.pinned(chat.chat_id, path, key.seq) for key in keys]
+        return tuple(
+            said(turn, names)
+            for key, turn in zip(keys, turns, strict=True)
+            if turn is not None and (turn.branch, turn.chosen) == (key.branch, key.alt)
+        )
 
     async def _write(
         self, source: CompiledPrompt | Exception, asked: Asked, generation: Generation
@@ -209,6 +236,14 @@ def _anchor(asked: Asked) -> str | None:
     """The first message of the last prompt for this model, if its history was cut."""
     anchor = asked.chat.meta.get("anchor")
     return anchor["message"] if anchor and anchor["model"] == asked.model.id else None
+
+
+def _lore(asked: Asked, path: Path, most: int) -> tuple[str, ...]:
+    """What the last messages call up of the characters' lorebooks."""
+    if not asked.cast.books:
+        return ()
+    texts = [turn.message.body for turn in path.turns[-1 - MOST_DEPTH : -1]]
+    return recalled(asked.cast.books, texts, sizer(asked.model), most)
 
 
 def default_of(setting: str | None, offered: Sequence[ModelInfo]) -> str:

@@ -12,6 +12,29 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
+class LoreEntry:
+    """What a character knows, called up when a key stands in the chat (and one of the secondary
+    keys too, if there are any), or always if it is `constant`."""
+
+    keys: tuple[str, ...]
+    secondary_keys: tuple[str, ...]
+    constant: bool
+    case_sensitive: bool
+    order: int  # lower stands earlier
+    priority: int  # lower goes first where not all fit
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lorebook:
+    """A character's lorebook. `scan_depth` is in messages; None where the card says nothing."""
+
+    scan_depth: int | None
+    token_budget: int | None
+    entries: tuple[LoreEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CharacterVersion:
     """A published version of a character, as a prompt needs it. It never changes."""
 
@@ -29,6 +52,7 @@ class CharacterVersion:
     example_dialogues: str
     avatar: str  # a URL path, or empty
     tags: tuple[str, ...]
+    lorebook: Lorebook | None = None
 
 
 @dataclass(frozen=True, slots=True)

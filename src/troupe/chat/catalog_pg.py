@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from .catalog import ApiKey, CharacterVersion, Persona
+from .catalog import ApiKey, CharacterVersion, Lorebook, LoreEntry, Persona
 
 KEPT_VERSIONS = 4096
 KEPT_KEYS = 4096
@@ -26,7 +26,7 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 _COLUMNS = (
     "version_id, character_id, slug, owner_id, visibility, name, tagline, description, greeting, "
-    "alternate_greetings, definition, example_dialogues, avatar, tags"
+    "alternate_greetings, definition, example_dialogues, avatar, tags, lorebook"
 )
 _VERSION = f"SELECT {_COLUMNS} FROM catalog_version WHERE version_id = %s"  # noqa: S608
 _BY_ID = (
@@ -151,5 +151,22 @@ def _version(row: DictRow) -> CharacterVersion:
             **row,
             "alternate_greetings": tuple(row["alternate_greetings"]),
             "tags": tuple(row["tags"]),
+            "lorebook": _lorebook(row["lorebook"]),
         }
     )
+
+
+def _lorebook(book: Mapping[str, Any] | None) -> Lorebook | None:
+    if book is None:
+        return None
+    entries = tuple(
+        LoreEntry(
+            **{
+                **entry,
+                "keys": tuple(entry["keys"]),
+                "secondary_keys": tuple(entry["secondary_keys"]),
+            }
+        )
+        for entry in book["entries"]
+    )
+    return Lorebook(book["scan_depth"], book["token_budget"], entries)

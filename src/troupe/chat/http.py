@@ -114,6 +114,12 @@ class Api:
         self.turns.check_length(body.text)
         return await self.chats.edit(viewer, _message(request), body.branch, body.text)
 
+    async def pin_(self, viewer: Viewer, request: Request) -> Answer:
+        return await self.chats.pin(viewer, _message(request))
+
+    async def unpin_(self, viewer: Viewer, request: Request) -> Answer:
+        return await self.chats.unpin(viewer, _message(request))
+
     async def branch_(self, viewer: Viewer, request: Request) -> Answer:
         body = bodies.parse(requests.BranchBody, await bodies.read(request))
         return await self.chats.branch(viewer, _chat(request), body.branch, body.seq)

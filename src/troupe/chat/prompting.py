@@ -6,8 +6,8 @@ with its path, so that a turn costs its new messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from troupe.gateway.types import ModelInfo
@@ -16,24 +16,39 @@ from troupe.prompt import (
     CompiledPrompt,
     Conversation,
     Template,
+    Truncation,
     platform_template,
 )
+from troupe.prompt.segments import Segments
 
-from .catalog import CharacterVersion, Persona
+from .catalog import CharacterVersion, Lorebook, Persona
+from .lorebook import budget
 from .store.types import State, Turn
+
+_STEP = 64  # tokens: the room for a memory grows by such steps, so that an edit seldom moves it
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
     """Who speaks: the character that answers and the person it talks with. `company` are all the
     characters of a chat that has several. `instructions` is what an API's caller adds to the
-    definition."""
+    definition. `pins` are messages to be kept in mind, `memory` what a person wrote down for the
+    chat, a line an entry, and `lore` the texts of lorebook entries that were called up."""
 
     version: CharacterVersion
     user_name: str
     persona: Persona | None
     instructions: str = ""
     company: tuple[CharacterVersion, ...] = ()
+    pins: tuple[ChatMessage, ...] = ()
+    memory: str = ""
+    lore: tuple[str, ...] = ()
+
+    @property
+    def books(self) -> list[Lorebook]:
+        """The lorebooks of all who take part."""
+        versions = self.company or (self.version,)
+        return [version.lorebook for version in versions if version.lorebook is not None]
 
     @property
     def template(self) -> Template:
@@ -52,6 +67,9 @@ class Cast:
                 "description": self.persona.description if self.persona else "",
             },
             "instructions": self.instructions,
+            "pins": [{"name": pin.name, "text": pin.text} for pin in self.pins],
+            "memory": [line for line in self.memory.splitlines() if line.strip()],
+            "lorebook": list(self.lore),
             "partial": partial,
         }
 
@@ -66,27 +84,70 @@ def _card(version: CharacterVersion) -> dict[str, str]:
     }
 
 
+def spare_room(model: ModelInfo, books: Sequence[Lorebook], memory: str, limit: int) -> int:
+    """Tokens of the limit that the history leaves to what is recalled, so that it neither moves the
+    history's cut nor has to make way for it: at most a third."""
+    size = sizer(model)(memory) if memory else 0
+    wanted = sum(map(budget, books)) + -(-size // _STEP) * _STEP
+    return min(wanted, limit // 3)
+
+
+def sizer(model: ModelInfo) -> Callable[[str], int]:
+    """How many tokens a text has, each counted once while it is in use."""
+    encode = Segments(model.tokenizer).encode
+    return lambda text: len(encode(text))
+
+
 class History:
     """A path's turns as one model's conversation. The path's last turn is the answer to be
-    written, and never part of it."""
+    written, and never part of it.
 
-    def __init__(self, model: ModelInfo, names: Mapping[str, str], template: Template) -> None:
-        self.conversation = Conversation(template, model.tokenizer, model.chat_format)
+    `spare` is how many tokens it leaves to what is recalled. A message that is pinned while it is
+    still in the history waits for the next cut: until then nothing before the history changes.
+    """
+
+    def __init__(
+        self, model: ModelInfo, names: Mapping[str, str], template: Template, spare: int = 0
+    ) -> None:
+        rule = Truncation(spare=spare, waits=("pins",))
+        self.conversation = Conversation(
+            template, model.tokenizer, model.chat_format, truncation=rule
+        )
         self._model = model
         self._names = dict(names)
+        self._spare = spare
         self._turns = 0
+        self._pins: tuple[ChatMessage, ...] = ()  # those that the last prompt had
 
-    def fits(self, model: ModelInfo, names: Mapping[str, str], template: Template) -> bool:
+    def fits(
+        self, model: ModelInfo, names: Mapping[str, str], template: Template, spare: int = 0
+    ) -> bool:
         """Whether this is a history for that model and its very tokenizer, which changes when a
-        model is served anew under its old name, for that template, and nobody was renamed."""
+        model is served anew under its old name, for that template, with that much to spare, and
+        nobody was renamed."""
         mine = self._model
         return (
             mine.id == model.id
             and mine.tokenizer is model.tokenizer
             and mine.chat_format is model.chat_format
             and self._names == names
+            and self._spare == spare
             and self.conversation.template is template
         )
+
+    def prompt(self, cast: Cast, partial: str, limit: int, anchor: str | None) -> CompiledPrompt:
+        """The prompt for the answer. Raises `PromptError`."""
+        data = cast.data(partial)
+        held = replace(cast, pins=self._pins).data(partial) if self._may_wait(cast, anchor) else {}
+        prompt = self.conversation.compile(data, limit, anchor, held)
+        self._pins = cast.pins if prompt.held["pins"] == data["pins"] else self._pins
+        return prompt
+
+    def _may_wait(self, cast: Cast, anchor: str | None) -> bool:
+        """Whether what was pinned since can be read in the history, and nothing was unpinned."""
+        before, start = set(self._pins), _seq(anchor) if anchor is not None else 0
+        new = set(cast.pins) - before
+        return before <= set(cast.pins) and all(_seq(pin.id) >= start for pin in new)
 
     def reaches(self, anchor: str | None, limit: int) -> bool:
         """Whether the prompt would be the same if older turns were read too."""
@@ -119,6 +180,10 @@ def said(turn: Turn, names: Mapping[str, str]) -> ChatMessage:
         name=names.get(message.speaker, "Someone"),
         text=message.body,
     )
+
+
+def _seq(message_id: str) -> int:
+    return int(message_id.split(".")[1])
 
 
 def character_template() -> Template:

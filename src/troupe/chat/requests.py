@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from troupe.gateway.types import Sampling
 
-from .text import Filled, FrameId, Short, Speaker, Title
+from .text import Filled, FrameId, Memory, Short, Speaker, Title
 
 Branch = Annotated[int, Field(ge=0, le=1_000_000)]
 Seq = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -56,6 +56,10 @@ class ChatChange(Request):
     persona: UUID | None = None
     branch: Branch | None = Field(default=None, description="The branch to show.")
     sampling: SamplingBody | None = None
+    memory: Memory | None = Field(
+        default=None,
+        description="What the character remembers in this chat, a line an entry; null for nothing.",
+    )
 
 
 class SendBody(Request):

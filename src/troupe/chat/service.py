@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from . import views
+from . import pins, views
 from .auth import Viewer
 from .catalog import Catalog, CharacterVersion
 from .errors import Busy, NotFound
@@ -85,7 +85,8 @@ class Chats:
         return views.chat_view(chat, await self.versions(chat.members))
 
     async def change(self, viewer: Viewer, chat_id: UUID, body: ChatChange) -> views.ChatView:
-        """Rename, choose model, sampling, persona or branch: whatever the body names."""
+        """Rename, choose model, sampling, persona or branch, write the memory: whatever the body
+        names."""
         given = body.model_fields_set
         async with self.warm.hold(chat_id) as warm:
             chat = await self.owned(warm, viewer)
@@ -98,6 +99,8 @@ class Chats:
             if "sampling" in given:
                 sampling = body.sampling
                 meta["sampling"] = sampling.model_dump(exclude_none=True) if sampling else None
+            if "memory" in given:
+                meta["memory"] = body.memory or None
             warm.forget()
             if me is not None:
                 await self.store.set_member(chat_id, me)
@@ -184,6 +187,28 @@ class Chats:
             path.put(shown)
             return self._shown(chat, branch, shown)
 
+    async def pin(self, viewer: Viewer, key: MessageKey) -> views.ChatView:
+        """Keep a message in every prompt of the branches that show it. Raises `StateConflict` where
+        there are too many."""
+        async with self.warm.hold(key.chat_id) as warm:
+            chat = await self.owned(warm, viewer)
+            message = candidate(await self._fresh(await self._turn(chat, key)), key.alt)
+            if message.state is State.STREAMING:
+                raise Busy
+            return await self._keep_pins(warm, pins.with_pin(chat, message))
+
+    async def unpin(self, viewer: Viewer, key: MessageKey) -> views.ChatView:
+        """Leave a message to the history again."""
+        async with self.warm.hold(key.chat_id) as warm:
+            chat = await self.owned(warm, viewer)
+            return await self._keep_pins(warm, pins.without(chat, key))
+
+    async def _keep_pins(self, warm: WarmChat, kept: pins.Pins) -> views.ChatView:
+        await self.store.set_meta(warm.chat_id, {"pins": kept or None})
+        self.warm.stale(warm.chat_id)
+        chat = await self.warm.chat(warm)
+        return views.chat_view(chat, await self.versions(chat.members))
+
     async def branch(self, viewer: Viewer, chat_id: UUID, branch: int, seq: int) -> views.NewBranch:
         """A new branch that holds the turns up to and with `seq`."""
         async with self.warm.hold(chat_id) as warm:
@@ -203,6 +228,9 @@ class Chats:
             if any(self.generations.running(message.key) for message in turn.candidates):
                 raise Busy
             await self.store.erase_turn(chat_id, turn.branch, seq)
+            kept = pins.without_turn(chat, turn.branch, seq)
+            if kept != chat.meta.get("pins", []):
+                await self.store.set_meta(chat_id, {"pins": kept or None})
             warm.forget()
 
     async def owned(self, warm: WarmChat, viewer: Viewer) -> Chat:

@@ -27,6 +27,9 @@ Title = Annotated[
     StringConstraints(min_length=1, max_length=200, strip_whitespace=True),
     AfterValidator(storable),
 ]
+Memory = Annotated[
+    str, StringConstraints(max_length=4_000, strip_whitespace=True), AfterValidator(storable)
+]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable)]
 FrameId = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(storable)]
 MessageId = Annotated[

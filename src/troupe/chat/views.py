@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from . import pins
 from .catalog import CharacterVersion
 from .store.types import Chat, InboxEntry, Member, Message, Turn
 
@@ -79,6 +80,8 @@ class ChatView(View):
     branches: list[BranchView]
     model: str | None = Field(description="The model chosen for this chat; null is the default.")
     sampling: dict[str, Any]
+    memory: str = Field(description="What the character remembers in this chat, a line an entry.")
+    pins: list[str] = Field(description="Ids of the pinned messages, in order of pinning.")
     created_at: datetime
 
 
@@ -189,6 +192,8 @@ def chat_view(chat: Chat, versions: Versions) -> ChatView:
         ],
         model=chat.meta.get("model"),
         sampling=chat.meta.get("sampling") or {},
+        memory=chat.meta.get("memory") or "",
+        pins=[str(key) for key in pins.keys_of(chat)],
         created_at=chat.created_at,
     )
 

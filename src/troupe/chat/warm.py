@@ -36,6 +36,7 @@ class Path:
     whole: bool
     next_seq: int
     history: History | None = None  # the prompt's side of the same turns
+    pinned: dict[int, Turn | None] = field(default_factory=dict)  # turns of pins, older than these
 
     @property
     def last(self) -> Turn | None:
@@ -130,6 +131,17 @@ class WarmChats:
         path.turns[:0] = turns
         path.whole = len(turns) < self.page
         path.history = None
+
+    async def pinned(self, chat_id: UUID, path: Path, seq: int) -> Turn | None:
+        """A turn of a path for a prompt that shows it in each answer, read once; None if the path
+        has it not."""
+        turn = path.turn(seq)
+        if turn is not None or path.whole:
+            return turn
+        if seq not in path.pinned:
+            older = await self._store.path(chat_id, path.branch, before=seq + 1, limit=1)
+            path.pinned[seq] = next((one for one in older if one.seq == seq), None)
+        return path.pinned[seq]
 
     def stale(self, chat_id: UUID) -> None:
         """The chat's own row has changed; its path has not."""

@@ -17,7 +17,8 @@ class Truncation:
     When the history exceeds its budget, it is cut to `keep` of it, so that the boundary then
     stands still for many turns; the `newest` messages always stay. `reserve` is how many tokens of
     the limit are kept for all that is not history, whether it is there or not, so that nothing else
-    moves the boundary; if it is None, the parts that are there take theirs. `waits` names data that
+    moves the boundary; if it is None, the parts that are there take theirs, and `spare` is how many
+    tokens more are kept for those that would go before the history does. `waits` names data that
     stands before the history and may wait for the next cut when it changes.
     """
 
@@ -25,17 +26,18 @@ class Truncation:
     newest: int = 4
     reserve: int | None = None
     waits: tuple[str, ...] = ()
+    spare: int = 0
 
     def __post_init__(self) -> None:
         """Raises `ValueError`."""
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep is a share of the history's budget, and {self.keep} is none")
-        if self.newest < 0 or (self.reserve is not None and self.reserve < 0):
-            raise ValueError("newest and reserve are counts")
+        if min(self.newest, self.reserve or 0, self.spare) < 0:
+            raise ValueError("newest, reserve and spare are counts")
 
     def budget(self, limit: int, others: int) -> int:
-        """Tokens that the history may take beside `others`."""
-        return limit - (others if self.reserve is None else self.reserve)
+        """Tokens that the history may take beside `others`, the parts that do not go before it."""
+        return limit - (others + self.spare if self.reserve is None else self.reserve)
 
 
 def first_kept(

@@ -37,7 +37,7 @@ export interface paths {
         delete: operations["delete_chat"];
         options?: never;
         head?: never;
-        /** Rename; choose model, sampling or persona; show another branch */
+        /** Rename; choose model, sampling or persona; write the memory; show another branch */
         patch: operations["change_chat"];
         trace?: never;
     };
@@ -194,6 +194,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/chat/v1/messages/{message}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a message in every prompt of the branches that show it */
+        post: operations["pin"];
+        /** Leave a pinned message to the history again */
+        delete: operations["unpin"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/chat/v1/messages/{message}/regenerate": {
         parameters: {
             query?: never;
@@ -310,6 +328,12 @@ export interface components {
              */
             branch?: number | null;
             /**
+             * Memory
+             * @description What the character remembers in this chat, a line an entry; null for nothing.
+             * @default null
+             */
+            memory?: string | null;
+            /**
              * Model
              * @default null
              */
@@ -375,10 +399,20 @@ export interface components {
             /** Members */
             members: components["schemas"]["MemberView"][];
             /**
+             * Memory
+             * @description What the character remembers in this chat, a line an entry.
+             */
+            memory: string;
+            /**
              * Model
              * @description The model chosen for this chat; null is the default.
              */
             model: string | null;
+            /**
+             * Pins
+             * @description Ids of the pinned messages, in order of pinning.
+             */
+            pins: string[];
             /** Sampling */
             sampling: {
                 [key: string]: unknown;
@@ -1030,7 +1064,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Rename; choose model, sampling or persona; show another branch */
+            /** @description Rename; choose model, sampling or persona; write the memory; show another branch */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1338,6 +1372,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BranchTurn"];
+                };
+            };
+            /** @description Refused; nothing was changed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Keep a message in every prompt of the branches that show it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatView"];
+                };
+            };
+            /** @description Refused; nothing was changed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    unpin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Leave a pinned message to the history again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatView"];
                 };
             };
             /** @description Refused; nothing was changed. */

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from troupe.chat.answers import Models, default_of
 from troupe.chat.catalog import ApiKey, Catalog, CharacterVersion
-from troupe.chat.prompting import Cast, character_template, one_prompt
+from troupe.chat.lorebook import recalled
+from troupe.chat.prompting import Cast, character_template, one_prompt, sizer
 from troupe.gateway.types import GenerationRequest, ModelInfo
 from troupe.prompt import ChatFormat, ChatMessage, Layout, Template
 
@@ -110,9 +111,16 @@ def _in_character(
 ) -> Prompt:
     """The character's prompt around what the caller sent."""
     said = _said(body, owner.user_name, version.name)
-    cast = Cast(version, said.user, None, said.instructions)
+    lore = _lore(version, model, [message.text for message in said.history])
+    cast = Cast(version, said.user, None, said.instructions, lore=lore)
     compiled = one_prompt(character_template(), cast.data(said.partial), said.history, model, room)
     return Prompt(compiled.sequence, compiled.messages, compiled.stop)
+
+
+def _lore(version: CharacterVersion, model: ModelInfo, said: Sequence[str]) -> tuple[str, ...]:
+    if version.lorebook is None:
+        return ()
+    return recalled([version.lorebook], said, sizer(model), model.context_length // 4)
 
 
 def _plainly(owner: ApiKey, model: ModelInfo, body: Body, room: int) -> Prompt:

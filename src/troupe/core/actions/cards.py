@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from troupe.core import limits, media, text
-from troupe.core.cards import Card, CardTooLarge, Spec, parse, to_charx, to_json, to_png
+from troupe.core.cards import (
+    Card,
+    CardTooLarge,
+    Spec,
+    lorebook,
+    parse,
+    to_charx,
+    to_json,
+    to_png,
+)
 from troupe.core.cards.limits import Limits
 from troupe.core.content import Content
 from troupe.core.models import Character, CharacterVersion, ImportedCard, User, Visibility
@@ -37,7 +46,8 @@ def import_card(owner: User, data: bytes, visibility: Visibility, most_bytes: in
     if card.avatar is not None:
         content = replace(content, avatar=media.keep_avatar(card.avatar))
     file = media.keep_card_file(data) if data.startswith(_CHARX) else ""
-    return characters.create(owner, content, visibility, ImportedCard(text=card.raw, file=file))
+    kept = ImportedCard(text=card.raw, lorebook=lorebook(card.raw), file=file)
+    return characters.create(owner, content, visibility, kept)
 
 
 def content_of(card: Card) -> Content:

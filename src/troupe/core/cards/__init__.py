@@ -10,6 +10,7 @@ Specifications: Character Card V2 (malfoyslastname/character-card-spec-v2) and V
     Path("mira.json").write_text(to_json(card, Spec.V3))
 """
 
+from .book import lorebook
 from .card import Card, Spec, to_json
 from .charx import to_charx
 from .errors import CardDamaged, CardError, CardInvalid, CardTooLarge
@@ -25,6 +26,7 @@ __all__ = [
     "CardTooLarge",
     "Limits",
     "Spec",
+    "lorebook",
     "parse",
     "to_charx",
     "to_json",

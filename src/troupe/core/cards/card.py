@@ -85,6 +85,14 @@ def from_json(text: str, limits: Limits = DEFAULT, avatar: bytes | None = None) 
     )
 
 
+def book_of(text: str) -> dict[str, Any]:
+    """The `character_book` of a card's JSON text, decoded; empty if it has none. Raises
+    `CardInvalid`."""
+    data, where = _data_of(rawjson.members(text, "card"))
+    book = rawjson.decode(data.get("character_book", "null"), f"{where}character_book")
+    return book if isinstance(book, dict) else {}
+
+
 def to_json(card: Card, spec: Spec = Spec.V2) -> str:
     """Write a card as JSON text. Members that this card does not hold are kept from `raw`."""
     top = rawjson.members(card.raw, "card") if card.raw else {}

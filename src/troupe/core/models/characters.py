@@ -68,12 +68,13 @@ class Character(models.Model):
 class ImportedCard(models.Model):
     """The card that a character came from. Every version of the character points at it.
 
-    `text` is its JSON as it stood; `file` names the CHARX file, if it was one, whose other entries
-    an export carries over.
+    `text` is its JSON as it stood, `lorebook` what chat reads of it (`cards/book.py`); `file` names
+    the CHARX file, if it was one, whose other entries an export carries over.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     text = models.TextField()
+    lorebook = models.JSONField(null=True)
     file = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
