@@ -14,7 +14,6 @@ conversations.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import random
 import statistics
@@ -34,7 +33,7 @@ from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.native import library
 from troupe.engine.native.arena import token_bytes
-from troupe.engine.native.pack import pack
+from troupe.engine.native.rate import operation_rate
 from troupe.engine.steps import PAGE, Span
 from troupe.train.corpus import Size
 
@@ -93,20 +92,6 @@ def bandwidth() -> float:
         data.sum()
         times.append(time.perf_counter() - began)
     return data.nbytes / min(times)
-
-
-def operation_rate() -> float:
-    """Multiplications and additions a second of the integer product, on data in the cache."""
-    rng = np.random.default_rng(1)
-    packed = pack(rng.normal(size=(64, 256)).astype(np.float32))
-    x = rng.normal(size=(64, 256)).astype(np.float32)
-    out = np.empty((64, 64), np.float32)
-    matrix, best = packed.matrix(), float("inf")
-    for _ in range(300):
-        began = time.perf_counter()
-        library.load().troupe_product(ctypes.byref(matrix), x.ctypes.data, 64, out.ctypes.data)
-        best = min(best, time.perf_counter() - began)
-    return 2 * 64 * 256 * 64 / best
 
 
 def weight_count(config: ModelConfig) -> int:

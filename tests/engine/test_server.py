@@ -392,3 +392,19 @@ def test_a_stop_ends_streams_with_an_error_and_the_process_cleanly(checkpoint: P
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def test_tokens_are_counted_by_kind_and_operations_by_the_model_s_shape(
+    client: httpx.Client,
+) -> None:
+    kinds = ["prompt", "computed", "generated"]
+    before = {kind: metric(client, f"{kind}_tokens_total") for kind in kinds}
+    flops = metric(client, "model_flops_total")
+    prompt = list(range(300, 360))
+    for _ in range(2):
+        client.post("/v1/completions", json={"prompt": prompt, "max_tokens": 4, **GREEDY})
+    got = {kind: metric(client, f"{kind}_tokens_total") - before[kind] for kind in kinds}
+    assert got == {"prompt": 120, "computed": 61, "generated": 8}  # 59 were cached
+    assert metric(client, "model_flops_total") > flops
+    assert metric(client, "peak_flops") > 0
+    assert metric(client, "flops_utilisation") > 0

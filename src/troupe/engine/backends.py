@@ -37,10 +37,15 @@ def _native(config: ModelConfig) -> AnyBackend:
     from troupe.engine.native import library
     from troupe.engine.native.arena import NativeArena, token_bytes
     from troupe.engine.native.model import NativeModel, check
+    from troupe.engine.native.rate import operation_rate
 
     library.load()
     check(config)
-    return Backend("native", token_bytes, NativeArena, NativeModel.load)
+
+    def rate(threads: int) -> float:
+        return threads * operation_rate()
+
+    return Backend("native", token_bytes, NativeArena, NativeModel.load, rate)
 
 
 def _eager() -> AnyBackend:
@@ -53,9 +58,13 @@ def _eager() -> AnyBackend:
         ) from error
     from troupe.engine.eager.arena import EagerArena
     from troupe.engine.eager.model import EagerModel
+    from troupe.engine.eager.rate import operation_rate
 
     def load(folder: Path, context: int, threads: int) -> EagerModel:
         torch.set_num_threads(threads)
         return EagerModel.load(folder, context)
 
-    return Backend("eager", EagerArena.token_bytes, EagerArena, load)
+    def rate(_threads: int) -> float:
+        return operation_rate()
+
+    return Backend("eager", EagerArena.token_bytes, EagerArena, load, rate)

@@ -254,6 +254,8 @@ def _check_options(options: EngineOptions, token_bytes: int, context: int) -> No
     for name, value, low, high in ranges:
         if not low <= value <= high:
             raise EngineError(f"{name} is {value}, and must be {low} to {high}")
+    if options.peak_flops is not None and not 0 < options.peak_flops < math.inf:
+        raise EngineError(f"peak_flops is {options.peak_flops}, and must be above 0")
     target = options.queue_target_s
     if target is not None and not 0 <= target < math.inf:
         raise EngineError(f"queue_target_s is {target}, and must be 0 or more")

@@ -36,6 +36,9 @@ class Metrics:
         self.refused = counter("refused", "Requests refused because the queue was full.")
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of admitted generations.")
         self.cached_tokens = counter("cached_tokens", "Prompt tokens found in memory and not run.")
+        self.computed_tokens = counter(
+            "computed_tokens", "Rows of prompts that were run: what was not cached."
+        )
         self.generated_tokens = counter("generated_tokens", "Tokens drawn.")
         self.shared_prefills = counter(
             "shared_prefills", "Times that a prompt waited for rows that another was running."
@@ -50,6 +53,16 @@ class Metrics:
             "batch_fill", "Rows of a step over the most that a step may have.", _FILL
         )
         self.step_seconds = histogram("step_seconds", "Time of one inference step.", _SECONDS)
+        self.model_flops = counter(
+            "model_flops", "Operations that the steps needed, by the model's shape."
+        )
+        self.peak_flops = gauge(
+            "peak_flops",
+            "Operations a second that the machine could do at best, measured at start.",
+        )
+        self.flops_utilisation = gauge(
+            "flops_utilisation", "Operations of late over those possible in the steps' time."
+        )
         self.queue_seconds = histogram("queue_seconds", "Time from request to admission.", _SECONDS)
         self.first_token_seconds = histogram(
             "first_token_seconds", "Time from request to first token.", _SECONDS

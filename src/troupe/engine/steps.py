@@ -107,6 +107,7 @@ class Backend(Generic[A]):
     token_bytes: Callable[..., int]  # (config, layers or all): of one token's keys and values
     arena: Callable[..., A]  # (config, pages, local pages or None)
     load: Callable[[Path, int, int], StepModel[A]]  # folder, longest sequence, threads
+    rate: Callable[[int], float]  # threads: operations a second at best, measured when called
 
 
 AnyBackend = Backend[Any]

@@ -28,6 +28,7 @@ class EngineOptions:
     max_waiting: int = 256  # requests queued beyond those; more are refused
     step_tokens: int = 256  # rows of a step, at most: bounds how long a stream waits for prefill
     queue_target_s: float | None = None  # requests that would wait longer are refused
+    peak_flops: float | None = None  # a second, for the utilisation; None: measured at start
     context_length: int | None = None  # tokens, prompt and answer; None: what the model can
     backend: Name = "auto"  # native (C++, int8), eager (torch, float32), or the first that serves
 

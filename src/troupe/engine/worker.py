@@ -23,6 +23,7 @@ from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation
 from troupe.engine.inflight import leader_of
 from troupe.engine.kv import KVCache
+from troupe.engine.meter import StepMeter
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampler import Drawn, draw
 from troupe.engine.scheduler import Admission, Dial, Scheduler, Slice, urgency
@@ -50,6 +51,7 @@ class Worker:
         """`context`: the longest sequence, in tokens."""
         self._folder, self._context, self._options = folder, context, options
         self._metrics = metrics
+        self._meter = StepMeter(metrics, config)
         self._backend = backend
         self._token_bytes = backend.token_bytes(config)
         pages = options.kv_bytes // (self._token_bytes * PAGE)
@@ -173,6 +175,7 @@ class Worker:
         threads = self._options.threads or os.cpu_count() or 1
         started = time.monotonic()
         model: StepModel[Arena] = self._backend.load(self._folder, self._context, threads)
+        self._meter.peak(self._options.peak_flops or self._backend.rate(threads))
         self._set_state("ready", "")
         log.info(
             "model loaded",
@@ -235,18 +238,18 @@ class Worker:
 
     def _step(self, model: StepModel[Arena], slices: Sequence[Slice[Generation]]) -> None:
         started = time.monotonic()
+        spans = [_span(piece) for piece in slices]
         try:
-            logits = model.step([_span(piece) for piece in slices], self._arena)
+            logits = model.step(spans, self._arena)
         except Exception as error:
             log.exception("an inference step failed")
             for piece in slices:
                 failure = EngineStopped(f"the inference step failed: {error}")
                 self._end(piece.job, failure, "failed")
             return
-        rows = sum(piece.count for piece in slices)
-        self._metrics.steps.inc()
-        self._metrics.step_seconds.observe(time.monotonic() - started)
-        self._metrics.batch_fill.observe(min(1.0, rows / self.dial.step_tokens))
+        prefill = sum(piece.count for piece in slices if not piece.job.decoding)
+        fill = sum(piece.count for piece in slices) / self.dial.step_tokens
+        self._meter.step(spans, prefill, fill, time.monotonic() - started)
         drawing: list[Generation] = []
         wanted: list[int] = []  # rows of logits
         count = 0
