@@ -22,6 +22,7 @@ from pathlib import Path
 
 from troupe.engine.backends import choose
 from troupe.engine.config import ModelConfig
+from troupe.engine.delivery import Inbox, Outbox
 from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, InvalidRequest
 from troupe.engine.generation import Generation, Times
 from troupe.engine.grammar import Constraint, Grammars
@@ -68,6 +69,7 @@ class Engine:
         backend = choose(options.backend, self.config)
         _check_options(options, backend.token_bytes(self.config), self.context_length)
         self.metrics = Metrics()
+        self._outboxes: dict[asyncio.AbstractEventLoop, Outbox] = {}
         self._worker = Worker(
             folder, self.config, self.context_length, backend, options, self.metrics
         )
@@ -121,7 +123,7 @@ class Engine:
         usages: dict[int, Usage] = {}
         try:
             while len(usages) < request.n:
-                item = await chunks.get()
+                item = await chunks.take()
                 if isinstance(item, Exception):
                     raise item
                 if item.usage is not None:
@@ -157,17 +159,23 @@ class Engine:
         """Wait until nothing runs or waits."""
         await asyncio.to_thread(self._worker.wait_idle)
 
+    def _outbox(self, loop: asyncio.AbstractEventLoop) -> Outbox:
+        """That of an event loop; those of closed ones are forgotten. Two for one loop, made at
+        once by two threads, would do no harm."""
+        if loop not in self._outboxes:
+            alive = {one: box for one, box in self._outboxes.items() if not one.is_closed()}
+            self._outboxes = {**alive, loop: Outbox(loop)}
+        return self._outboxes[loop]
+
     def _submit(
         self, request: GenerateRequest, constraint: Constraint | None
-    ) -> tuple[list[Generation], asyncio.Queue[Chunk | Exception]]:
+    ) -> tuple[list[Generation], Inbox]:
         loop = asyncio.get_running_loop()
-        # Bounded by the answer's length, so a slow reader costs no more than its own answer.
-        chunks: asyncio.Queue[Chunk | Exception] = asyncio.Queue()
+        outbox = self._outbox(loop)
+        chunks = Inbox(request.joins)
 
         def deliver(item: Chunk | Exception) -> None:
-            try:
-                loop.call_soon_threadsafe(chunks.put_nowait, item)
-            except RuntimeError:  # the reader's event loop is closed: nobody reads any more
+            if not outbox.put(chunks, item):  # nobody reads any more
                 for generation in candidates:
                     generation.cancelled = True
 

@@ -110,6 +110,7 @@ class _Body(BaseModel):
             request_id=request_id,
             prefix=prefix,
             return_prefix=self.return_prefix,
+            joins=True,
             n=1 if self.n is None else self.n,
             structure=structure_of(self.response_format, self.structured_outputs),
             logprobs=self.wanted_logprobs(),

@@ -71,6 +71,7 @@ class GenerateRequest:
     resumed: int = 0
     prefix: Prefix | None = None  # known of `prompt`: saves hashing it again
     return_prefix: bool = False  # whether the last chunk says what the answer leaves in memory
+    joins: bool = False  # whether chunks that wait for their reader may come as one
 
 
 @dataclass(frozen=True, slots=True)
