@@ -96,6 +96,11 @@ def chat(**given: Any) -> None:
 @click.option("--port", "engine_port", type=int, help="Loopback port to listen on.")
 @click.option("--threads", "engine_threads", type=int, help="Computing threads; 0 for all cores.")
 @click.option("--kv-mb", "engine_kv_mb", type=int, help="Memory for keys and values, in MB.")
+@click.option("--host-kv-mb", "engine_host_kv_mb", type=int, help="More of it behind, in MB.")
+@click.option("--disk-kv-mb", "engine_disk_kv_mb", type=int, help="Disk space for them, in MB.")
+@click.option(
+    "--kv-dir", "engine_kv_dir", type=click.Path(path_type=Path), help="Folder on that disk."
+)
 @click.option("--max-sequences", "engine_max_sequences", type=int, help="Answers at a time.")
 def engine(**given: Any) -> None:
     """The inference engine: token ids in, token ids out, on loopback."""

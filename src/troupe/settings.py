@@ -94,6 +94,23 @@ class Settings(BaseSettings):
     engine_kv_mb: int = Field(
         default=256, ge=16, description="Memory for keys and values kept between turns, in MB."
     )
+    engine_host_kv_mb: int = Field(
+        default=256,
+        ge=0,
+        description="More memory for them, for conversations that have paused for longer, in MB; 0 "
+        "for none.",
+    )
+    engine_disk_kv_mb: int = Field(
+        default=1024,
+        ge=0,
+        description="Disk space for them, in MB; 0 for none. What lies there, and at a stop all "
+        "that fits, outlives the engine, so that a restart keeps conversations warm.",
+    )
+    engine_kv_dir: Path | None = Field(
+        default=None,
+        description="Folder of what is kept on disk; `engine-memory` in the home folder if not "
+        "set. It holds what people said. One engine uses it at a time.",
+    )
     engine_max_sequences: int = Field(
         default=32, ge=1, le=4096, description="Answers that the engine works on at a time."
     )

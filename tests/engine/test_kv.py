@@ -2,202 +2,166 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
-from troupe.engine.kv import Copy, KVCache, Lease
-from troupe.engine.steps import PAGE
-
-
-def leased(cache: KVCache, tokens: list[int], room: int | None = None, salt: str = "") -> Lease:
-    got = cache.lease(salt, tokens, room if room is not None else len(tokens))
-    assert got is not None
-    return got[0]
-
-
-def kept(cache: KVCache, tokens: list[int], salt: str = "") -> None:
-    cache.release(leased(cache, tokens, salt=salt), tokens)
-
+from tests.engine.memory import Bench
+from troupe.engine.kv import check
+from troupe.engine.steps import GLOBAL, PAGE
 
 PROMPT = list(range(100, 150))
 
 
 def test_a_new_cache_holds_nothing() -> None:
-    assert leased(KVCache(10), PROMPT).cached == 0
+    assert Bench(10).keep(PROMPT) == 0
 
 
 def test_the_same_prompt_runs_its_last_token_only() -> None:
-    cache = KVCache(10)
-    kept(cache, PROMPT)
-    assert leased(cache, PROMPT).cached == len(PROMPT) - 1
+    bench = Bench(10)
+    bench.keep(PROMPT)
+    assert bench.keep(PROMPT) == len(PROMPT) - 1
 
 
 def test_a_longer_prompt_reuses_all_that_was_kept() -> None:
-    cache = KVCache(20)
-    kept(cache, PROMPT)
-    assert leased(cache, [*PROMPT, 1, 2, 3]).cached == len(PROMPT)
+    bench = Bench(20)
+    bench.keep(PROMPT)
+    assert bench.keep([*PROMPT, 1, 2, 3]) == len(PROMPT)
 
 
 def test_one_changed_token_ends_the_match_exactly_there() -> None:
     for changed in range(len(PROMPT)):
-        cache = KVCache(20)
-        kept(cache, PROMPT)
+        bench = Bench(20)
+        bench.keep(PROMPT)
         edited = [*PROMPT[:changed], 7, *PROMPT[changed + 1 :], 8, 9]
-        assert cache.longest_match("", edited) == changed
-        lease = leased(cache, edited)
-        assert lease.cached == changed
-        cache.check([lease])
+        assert bench.held(edited) == changed
+        assert bench.keep(edited) == changed
 
 
 def test_a_page_shared_in_part_is_copied_not_shared() -> None:
-    cache = KVCache(20)
-    kept(cache, PROMPT)
-    edited = [*PROMPT[:20], 7, 8]
-    got = cache.lease("", edited, 30)
-    assert got is not None
-    lease, copy = got
-    assert lease.shared == 1
-    assert copy is not None
-    assert copy.tokens == 4
-    assert copy.target == lease.pages[1]
-    assert copy.source not in lease.pages
+    bench = Bench(20)
+    bench.keep(PROMPT)
+    lease = bench.begin([*PROMPT[:20], 7, 8], 30)
+    assert lease is not None
+    assert len(lease.path) == 1
+    assert lease.cached == 20
+    assert lease.pages[1] not in {node.slots[GLOBAL] for node in bench.cache.tree.nodes()}
 
 
 def test_no_tenant_sees_another_s_tokens() -> None:
-    cache = KVCache(20)
-    kept(cache, PROMPT, salt="a")
-    assert leased(cache, PROMPT, salt="b").cached == 0
-    assert cache.longest_match("", PROMPT) == 0
+    bench = Bench(20)
+    bench.keep(PROMPT, salt="a")
+    assert bench.keep(PROMPT, salt="b") == 0
+    assert bench.held(PROMPT) == 0
 
 
 def test_a_cancelled_generation_keeps_what_it_computed() -> None:
-    cache = KVCache(20)
-    lease = leased(cache, PROMPT, 100)
-    cache.release(lease, PROMPT[:21])
-    assert cache.longest_match("", PROMPT) == 21
-    cache.check([])
+    bench = Bench(20)
+    lease = bench.begin(PROMPT, 100)
+    assert lease is not None
+    assert bench.run(lease, PROMPT, 0, 21)
+    bench.cache.release(lease, PROMPT, 21)
+    assert bench.held(PROMPT) == 21
+    check(bench.cache)
 
 
-def test_pages_are_offered_while_a_generation_still_runs() -> None:
-    cache = KVCache(20)
-    first = leased(cache, PROMPT, 100)
-    cache.share(first, PROMPT)
-    second = leased(cache, PROMPT, 60)
-    assert second.cached == len(PROMPT) // PAGE * PAGE
-    assert second.pages[: second.shared] == first.pages[: second.shared]
-    cache.check([first, second])
-    cache.release(second, PROMPT)
-    cache.release(first, PROMPT)
-    cache.check([])
+def test_full_pages_are_offered_while_a_prompt_is_still_being_run() -> None:
+    bench = Bench(20)
+    first = bench.begin(PROMPT, 100)
+    assert first is not None
+    assert bench.run(first, PROMPT, 0, 35)
+    bench.cache.share(first, PROMPT, 35)
+    second = bench.begin(PROMPT, 60)
+    assert second is not None
+    assert second.cached == 2 * PAGE
+    assert second.pages[:2] == first.pages[:2]
+    check(bench.cache)
+    assert bench.run(second, PROMPT, 32, 50)
+    bench.cache.release(second, PROMPT, 50)
+    bench.cache.release(first, PROMPT, 35)
+    check(bench.cache)
+    assert bench.held(PROMPT) == 50
+
+
+def test_two_that_run_the_same_prompt_end_up_with_one_copy() -> None:
+    bench = Bench(20)
+    leases = [bench.begin(PROMPT) for _ in range(2)]
+    for lease in leases:
+        assert lease is not None
+        assert lease.cached == 0
+        assert bench.run(lease, PROMPT, 0, len(PROMPT))
+        bench.cache.share(lease, PROMPT, len(PROMPT))
+    first, second = leases
+    assert first is not None
+    assert second is not None
+    assert first.pages[:3] == second.pages[:3]
+    assert bench.cache.used_pages() == (3 + 2,)
+    bench.verify(second, PROMPT, 48)
+    for lease in (first, second):
+        bench.cache.release(lease, PROMPT, len(PROMPT))
+    assert bench.cache.used_pages() == (4,)
+    check(bench.cache)
+
+
+def test_a_lease_grows_page_by_page() -> None:
+    bench = Bench(4)
+    tokens = PROMPT
+    lease = bench.begin(tokens[:5])
+    assert lease is not None
+    assert bench.cache.used_pages() == (1,)
+    for end in range(1, len(tokens) + 1):
+        assert bench.run(lease, tokens, end - 1, end)
+        assert bench.cache.used_pages() == (-(-end // PAGE),)
+    assert not bench.cache.grow(lease, len(tokens), 65)
+    bench.cache.release(lease, tokens, len(tokens))
+    check(bench.cache)
 
 
 def test_the_least_recently_used_conversation_goes_first() -> None:
-    cache = KVCache(1 + 6)
+    bench = Bench(6)
     old, new = [1] * 32, [2] * 32
-    kept(cache, old)
-    kept(cache, new)
-    kept(cache, old)  # used again
-    leased(cache, [3] * 60)
-    assert cache.longest_match("", old) == 32
-    assert cache.longest_match("", new) == 0
+    bench.keep(old)
+    bench.keep(new)
+    bench.keep(old)  # used again
+    bench.begin([3] * 60)
+    assert bench.held(old) == 32
+    assert bench.held(new) == 0
 
 
 def test_pages_in_use_are_never_evicted() -> None:
-    cache = KVCache(1 + 4)
-    kept(cache, PROMPT[:33])
-    lease = leased(cache, PROMPT[:33], 40)
-    assert cache.lease("", [9] * 30, 30) is None
-    cache.check([lease])
-    cache.release(lease, PROMPT[:33])
-    assert cache.lease("", [9] * 30, 30) is not None
+    bench = Bench(4)
+    bench.keep(PROMPT[:33])
+    lease = bench.begin(PROMPT[:33], 40)
+    assert lease is not None
+    assert bench.begin([9] * 30) is None
+    check(bench.cache)
+    bench.cache.release(lease, PROMPT, lease.cached)
+    assert bench.begin([9] * 30) is not None
 
 
 def test_a_prompt_that_needs_every_page_gives_up_a_partial_match_rather_than_wait() -> None:
-    cache = KVCache(1 + 4)
-    kept(cache, [*PROMPT[:20]])
-    lease = leased(cache, [*PROMPT[:18], 7, 8], 4 * PAGE)
+    bench = Bench(4)
+    bench.keep(PROMPT[:20])
+    lease = bench.begin([*PROMPT[:18], 7, 8], 4 * PAGE)
+    assert lease is not None
     assert lease.cached == PAGE
-    cache.check([lease])
+    check(bench.cache)
 
 
 def test_a_grown_tail_replaces_the_shorter_one() -> None:
-    cache = KVCache(20)
-    kept(cache, PROMPT[:20])
-    kept(cache, PROMPT[:25])
-    assert cache.used_pages == 2
-    assert cache.longest_match("", PROMPT) == 25
+    bench = Bench(20)
+    bench.keep(PROMPT[:20])
+    bench.keep(PROMPT[:25])
+    assert bench.cache.used_pages() == (2,)
+    assert bench.held(PROMPT) == 25
 
 
-class Conversations(RuleBasedStateMachine):
-    """Random turns, edits, swipes and aborts over a pool too small for them, against a model that
-    remembers which tokens each page was written with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cache = KVCache(12)
-        self.leases: list[tuple[Lease, list[int]]] = []
-        self.written: dict[int, list[int]] = {}  # page -> the tokens whose keys it holds
-
-    tokens = st.lists(st.integers(0, 2), min_size=1, max_size=60)
-
-    @rule(tokens=tokens, extra=st.integers(0, 30), salt=st.sampled_from(["", "x"]))
-    def begin(self, tokens: list[int], extra: int, salt: str) -> None:
-        got = self.cache.lease(salt, tokens, len(tokens) + extra)
-        if got is None:
-            return
-        lease, copy = got
-        if copy is not None:
-            self.copy(copy)
-        assert lease.cached < len(tokens)
-        for index in range(-(-lease.cached // PAGE)):
-            wanted = tokens[index * PAGE : min((index + 1) * PAGE, lease.cached)]
-            assert self.written[lease.pages[index]][: len(wanted)] == wanted
-        self.leases.append((lease, list(tokens)))
-
-    def copy(self, copy: Copy) -> None:
-        self.written[copy.target] = self.written[copy.source][: copy.tokens]
-
-    def write(self, lease: Lease, tokens: list[int], upto: int) -> None:
-        for index in range(lease.shared, -(-upto // PAGE)):
-            piece = tokens[index * PAGE : min((index + 1) * PAGE, upto)]
-            self.written[lease.pages[index]] = piece
-
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data())
-    def share(self, data: st.DataObject) -> None:
-        lease, tokens = data.draw(st.sampled_from(self.leases))
-        upto = data.draw(st.integers(lease.cached, len(tokens)))
-        if upto >= lease.shared * PAGE:
-            self.write(lease, tokens, upto)
-            self.cache.share(lease, tokens[:upto])
-
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data(), more=st.lists(st.integers(0, 2), max_size=30))
-    def end(self, data: st.DataObject, more: list[int]) -> None:
-        index = data.draw(st.integers(0, len(self.leases) - 1))
-        lease, tokens = self.leases.pop(index)
-        tokens = (tokens + more)[: len(lease.pages) * PAGE]
-        least = max(lease.cached, lease.shared * PAGE)
-        upto = data.draw(st.integers(least, max(least, len(tokens))))
-        upto = min(upto, len(tokens))
-        self.write(lease, tokens, upto)
-        self.cache.release(lease, tokens[:upto])
-
-    @invariant()
-    def pages_are_conserved(self) -> None:
-        self.cache.check([lease for lease, _ in self.leases])
-
-    @invariant()
-    def nodes_hold_what_they_say(self) -> None:
-        for node in self.cache._nodes():
-            assert self.written[node.page][: len(node.tokens)] == list(node.tokens)
-
-    def teardown(self) -> None:
-        for lease, tokens in self.leases:
-            self.cache.release(lease, tokens[: max(lease.cached, lease.shared * PAGE)])
-        self.cache.check([])
+def test_a_conversation_that_was_only_a_tail_may_grow_into_pages() -> None:
+    bench = Bench(20)
+    bench.keep(PROMPT[:5])
+    bench.keep(PROMPT)
+    assert bench.held(PROMPT) == len(PROMPT)
+    assert bench.cache.used_pages() == (4,)
 
 
-TestConversations = Conversations.TestCase
-TestConversations.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+def test_the_queue_of_evictions_does_not_grow_with_turns() -> None:
+    bench = Bench(200)
+    for turn in range(1, 3000):
+        bench.keep([turn % 7] * (1 + turn % 9), chunk=PAGE)
+    assert len(bench.cache.tiers.levels[0].queue._heap) < 1500

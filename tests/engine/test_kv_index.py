@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.memory import Bench
 from troupe.engine.kv import KVCache
 from troupe.engine.kv.index import NOTHING, chained
 from troupe.engine.steps import PAGE
@@ -14,11 +15,9 @@ PROMPT = list(range(100, 150))
 
 
 def cache_with(tokens: list[int], salt: str = "") -> KVCache:
-    cache = KVCache(40)
-    got = cache.lease(salt, tokens, len(tokens))
-    assert got is not None
-    cache.release(got[0], tokens)
-    return cache
+    bench = Bench(40)
+    bench.keep(tokens, salt)
+    return bench.cache
 
 
 def test_the_prompt_compiler_cuts_at_the_engine_s_pages() -> None:
@@ -60,12 +59,15 @@ def test_nothing_is_found_for_another_salt_hash_or_length() -> None:
 
 
 def test_what_was_evicted_is_not_found() -> None:
-    cache = KVCache(1 + 4)
-    for start in (0, 1000):
-        tokens = list(range(start, start + 64))
-        got = cache.lease("", tokens, 64)
-        assert got is not None
-        cache.release(got[0], tokens)
-        cache.check([])
-    assert cache.find("", block_hashes(range(64))[0], PAGE) is None
-    assert cache.find("", block_hashes(range(1000, 1064))[3], 64) is not None
+    bench = Bench(4)
+    bench.keep(list(range(64)))
+    bench.keep(list(range(1000, 1064)))
+    assert bench.cache.find("", block_hashes(range(64))[0], PAGE) is None
+    assert bench.cache.find("", block_hashes(range(1000, 1064))[3], 64) is not None
+
+
+def test_an_estimate_counts_whole_pages() -> None:
+    cache = cache_with(PROMPT, salt="a")
+    assert cache.estimate("a", [*PROMPT, 1, 2]) == 48
+    assert cache.estimate("a", [*PROMPT[:40], *range(60)]) == 32
+    assert cache.estimate("b", PROMPT) == 0

@@ -20,6 +20,7 @@ class FakeJob:
     arrived: float = 0.0
     urgency: float = 0.0
     answer: int = 0  # tokens still to draw
+    seat: int = 0
 
     def __post_init__(self) -> None:
         self.urgency = urgency(self.prompt - self.run, self.arrived)
@@ -210,3 +211,34 @@ def test_nobody_starves_whatever_comes_and_however_the_dial_is_turned(
     for place, late in enumerate(started):
         for passed in started[place + 1 :]:
             assert late.arrived <= passed.arrived + passed.prompt / AGEING
+
+
+def test_the_youngest_gives_way_and_goes_on_before_all_that_wait() -> None:
+    first, second, third = FakeJob(5), FakeJob(5), FakeJob(5)
+    scheduler = running(Dial(), first, second, sequences=2)
+    scheduler.add(third, 0)
+    assert scheduler.youngest() is second
+    scheduler.preempt(second)
+    assert scheduler.youngest() is first
+    assert scheduler.jobs == [first, second, third]
+    assert scheduler.admit(lambda _: Admission.NO_ROOM) == []
+    assert scheduler.admit(start) == [second]
+    assert scheduler.youngest() is second
+
+
+def test_several_that_gave_way_go_on_in_the_order_of_their_admission() -> None:
+    jobs = [FakeJob(5) for _ in range(4)]
+    scheduler = running(Dial(), *jobs)
+    for job in (jobs[3], jobs[1], jobs[2]):
+        scheduler.preempt(job)
+    assert scheduler.swapped == jobs[1:]
+    asked: list[FakeJob] = []
+
+    def start_one(job: FakeJob) -> Admission:
+        asked.append(job)
+        return Admission.STARTED if len(asked) == 1 else Admission.NO_ROOM
+
+    assert scheduler.admit(start_one) == [jobs[1]]
+    assert asked == [jobs[1], jobs[2]]
+    scheduler.remove(jobs[2])
+    assert scheduler.jobs == [jobs[0], jobs[1], jobs[3]]

@@ -6,6 +6,8 @@ Torch is imported only where it computes: serving with the C++ operator needs no
 from __future__ import annotations
 
 import logging
+import platform
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +47,10 @@ def _native(config: ModelConfig) -> AnyBackend:
     def rate(threads: int) -> float:
         return threads * operation_rate()
 
-    return Backend("native", token_bytes, NativeArena, NativeModel.load, rate)
+    def version() -> str:
+        return blake2b(library.path().read_bytes(), digest_size=16).hexdigest()
+
+    return Backend("native", token_bytes, NativeArena, NativeModel.load, rate, version)
 
 
 def _eager() -> AnyBackend:
@@ -67,4 +72,7 @@ def _eager() -> AnyBackend:
     def rate(_threads: int) -> float:
         return operation_rate()
 
-    return Backend("eager", EagerArena.token_bytes, EagerArena, load, rate)
+    def version() -> str:
+        return f"{torch.__version__} {platform.machine()} {platform.processor()}"
+
+    return Backend("eager", EagerArena.token_bytes, EagerArena, load, rate, version)

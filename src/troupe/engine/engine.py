@@ -27,10 +27,11 @@ from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, In
 from troupe.engine.generation import Generation, Times
 from troupe.engine.grammar import Constraint, Grammars
 from troupe.engine.logprobs import MAX_LOGPROBS
+from troupe.engine.memory import layout_of
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
-from troupe.engine.steps import MAX_ROWS, PAGE
+from troupe.engine.steps import MAX_ROWS
 from troupe.engine.text import Vocabulary
 from troupe.engine.types import (
     MAX_CANDIDATES,
@@ -67,7 +68,8 @@ class Engine:
         self.default_sampling = SamplingParams.defaults(folder)
         self.context_length = _context_length(self.config, options, folder)
         backend = choose(options.backend, self.config)
-        _check_options(options, backend.token_bytes(self.config), self.context_length)
+        least = layout_of(self.config, self.context_length, backend)
+        _check_options(options, least.least_bytes, self.context_length)
         self.metrics = Metrics()
         self._outboxes: dict[asyncio.AbstractEventLoop, Outbox] = {}
         self._worker = Worker(
@@ -252,7 +254,7 @@ def _check_request(request: GenerateRequest, config: ModelConfig, context_length
     request.sampling.check(config.vocab_size)
 
 
-def _check_options(options: EngineOptions, token_bytes: int, context: int) -> None:
+def _check_options(options: EngineOptions, least: int, context: int) -> None:
     ranges = [
         ("threads", options.threads, 0, 1024),
         ("max_sequences", options.max_sequences, 1, MAX_ROWS - 1),
@@ -267,8 +269,15 @@ def _check_options(options: EngineOptions, token_bytes: int, context: int) -> No
     target = options.queue_target_s
     if target is not None and not 0 <= target < math.inf:
         raise EngineError(f"queue_target_s is {target}, and must be 0 or more")
+    for name, size in (
+        ("host_kv_bytes", options.host_kv_bytes),
+        ("disk_kv_bytes", options.disk_kv_bytes),
+    ):
+        if size < 0:
+            raise EngineError(f"{name} is {size}, and must not be below 0")
+    if options.disk_kv_bytes and options.kv_dir is None:
+        raise EngineError("disk_kv_bytes needs a folder: set kv_dir")
     # The longest answer must fit beside nothing else, or it would wait for ever.
-    least = (context + PAGE) * token_bytes
     if options.kv_bytes < least:
         raise EngineError(
             f"kv_bytes is {options.kv_bytes}; a context of {context} tokens needs {least}"

@@ -47,8 +47,10 @@ class Generation:
     prompt: list[int] = field(init=False)
     tokens: list[int] = field(init=False)
     computed: int = 0
+    cached: int = 0  # leading tokens that were never run
     lease: Lease | None = None
-    urgency: float = 0.0  # the scheduler's
+    urgency: float = 0.0  # the scheduler's, as is `seat`
+    seat: int = 0
     wait: Wait[Generation] | None = None  # whose pages it waits for
     cancelled: bool = False
     # Candidates that draw their first token from this one's logits, and queue up then.
@@ -83,7 +85,8 @@ class Generation:
 
     @property
     def decoding(self) -> bool:
-        return self.computed >= len(self.request.prompt)
+        # One that gave way may have to run more than its last token again.
+        return self.computed >= len(self.request.prompt) and self.pending == 1
 
     @property
     def salt(self) -> str:
@@ -95,11 +98,20 @@ class Generation:
 
     @property
     def offered(self) -> int:
-        return self.lease.shared * PAGE if self.lease is not None else 0
+        return len(self.lease.path) * PAGE if self.lease is not None else 0
 
     @property
     def sampler(self) -> Sampler:
         return self._sampler
+
+    def begin(self, lease: Lease) -> int:
+        """Go on from what a lease holds: at first, or after giving way. Returns how many tokens
+        that were run already must be run again."""
+        again = self.seat > 0
+        lost = max(0, self.computed - lease.cached) if again else 0
+        self.cached = min(self.cached, lease.cached) if again else lease.cached
+        self.lease, self.computed = lease, lease.cached
+        return lost
 
     def take(self, token: int) -> tuple[str, FinishReason | None]:
         """Add a drawn token; the text it frees, and the reason to end if there is one now."""
@@ -145,7 +157,7 @@ class Generation:
         asked = len(self.request.prompt) - self.request.resumed
         return Usage(
             prompt_tokens=asked,
-            cached_tokens=min(asked, self.lease.cached) if self.lease is not None else 0,
+            cached_tokens=min(asked, self.cached),
             completion_tokens=len(self.tokens) - asked,
             queue_s=admitted - times.submitted,
             prefill_s=first - admitted,

@@ -16,8 +16,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         prefix = "troupe_engine_"
 
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(prefix + name, text, registry=self.registry)
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(prefix + name, text, labels, registry=self.registry)
 
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
             return Counter(prefix + name, text, labels, registry=self.registry)
@@ -27,15 +27,41 @@ class Metrics:
 
         self.running = gauge("running", "Generations being worked on.")
         self.waiting = gauge("waiting", "Generations in the queue.")
+        self.swapped = gauge(
+            "swapped", "Generations that gave way when memory ran out, and are to go on."
+        )
         self.ready = gauge("ready", "1 when the model is loaded and the worker runs.")
-        self.kv_bytes = gauge("kv_bytes", "Bytes of keys and values in use, kept ones included.")
-        self.kv_limit_bytes = gauge("kv_limit_bytes", "Bytes that keys and values may take.")
+        self.kv_bytes = gauge(
+            "kv_bytes", "Bytes of keys and values in use on the device, kept ones included."
+        )
+        self.kv_limit_bytes = gauge(
+            "kv_limit_bytes", "Bytes that keys and values may take on the device."
+        )
         self.requests = counter(
             "requests", "Generations ended, by how: stop, length, cancelled, failed.", ("outcome",)
         )
         self.refused = counter("refused", "Requests refused because the queue was full.")
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of admitted generations.")
-        self.cached_tokens = counter("cached_tokens", "Prompt tokens found in memory and not run.")
+        self.cached_tokens = counter(
+            "cached_tokens",
+            "Prompt tokens found in memory and not run, by the tier that held them: device, host, "
+            "disk.",
+            ("tier",),
+        )
+        self.kv_pages = gauge(
+            "kv_pages",
+            "Pages of keys and values in use, by tier and by group of layers: global, local.",
+            ("tier", "group"),
+        )
+        self.kv_damaged_pages = counter(
+            "kv_damaged_pages", "Pages found damaged on disk, or lost there; they are run again."
+        )
+        self.preempted = counter(
+            "preempted", "Times that a running generation gave way because memory ran out."
+        )
+        self.rerun_tokens = counter(
+            "rerun_tokens", "Tokens run again because their generation had given way."
+        )
         self.computed_tokens = counter(
             "computed_tokens", "Rows of prompts that were run: what was not cached."
         )

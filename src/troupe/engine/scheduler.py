@@ -4,8 +4,9 @@ Running decodes come first, one token each, so that streams never stall behind s
 what is left of the step's rows goes to prompts, in chunks, the shortest uncached suffix first, with
 ageing. The queue has a limit of length and may have one of time, and beyond them a request is
 refused. A dial between latency and cost (rows of a step, time in the queue) can be turned at any
-moment. Knows no model, no memory and no clock: the worker says what can be admitted. Called by the
-worker, from one thread.
+moment. When memory runs out, the youngest running job gives way. Knows no model, no memory and no
+clock: the worker says what can be admitted, and who must give way. Called by the worker, from one
+thread.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Job(Protocol):
     """What the scheduler needs to know of a sequence."""
 
     urgency: float  # lower goes first; fixed while the job waits
+    seat: int  # the order of first admission, from 1; 0 before it
 
     @property
     def pending(self) -> int:
@@ -94,7 +96,7 @@ def plan(running: Sequence[J], step_tokens: int) -> list[Slice[J]]:
 
 
 class Scheduler(Generic[J]):
-    """Jobs wait, run, and leave. Each job is in one of the two lists, once."""
+    """Jobs wait, run, give way, and leave. Each job is in one of the three lists, once."""
 
     def __init__(self, max_sequences: int, max_waiting: int, dial: Dial) -> None:
         self.max_sequences = max_sequences
@@ -102,6 +104,13 @@ class Scheduler(Generic[J]):
         self.dial = dial
         self.waiting: list[J] = []  # by urgency, then by arrival
         self.running: list[J] = []
+        self.swapped: list[J] = []  # those that gave way, by seat; nobody is admitted before them
+        self._seats = 0
+
+    @property
+    def jobs(self) -> list[J]:
+        """All of them."""
+        return [*self.running, *self.swapped, *self.waiting]
 
     @property
     def slots(self) -> int:
@@ -127,14 +136,22 @@ class Scheduler(Generic[J]):
         insort_right(self.waiting, job, key=lambda one: one.urgency)
 
     def admit(self, start: Callable[[J], Admission]) -> list[J]:
-        """Move waiting jobs to the running ones, the most urgent first, as `start` says."""
+        """Move jobs to the running ones, as `start` says: those that gave way first, then the most
+        urgent."""
         admitted: list[J] = []
+        while self.swapped and len(self.running) < self.slots:
+            if start(self.swapped[0]) is not Admission.STARTED:
+                return admitted
+            admitted.append(self.swapped.pop(0))
+            self.running.append(admitted[-1])
         place = 0
         while place < len(self.waiting) and len(self.running) < self.slots:
             job = self.waiting[place]
             match start(job):
                 case Admission.STARTED:
                     del self.waiting[place]
+                    self._seats += 1
+                    job.seat = self._seats
                     self.running.append(job)
                     admitted.append(job)
                 case Admission.HELD:
@@ -153,11 +170,22 @@ class Scheduler(Generic[J]):
             self.running = [job for job in self.running if id(job) not in behind] + served
         return slices
 
+    def youngest(self) -> J:
+        """The running job that was admitted last: the one to give way when room runs out, so that
+        the oldest always goes on and some answer always ends."""
+        return max(self.running, key=lambda job: job.seat)
+
+    def preempt(self, job: J) -> None:
+        """Take a running job out, to go on before all that wait."""
+        self.running.remove(job)
+        insort_right(self.swapped, job, key=lambda one: one.seat)
+
     def remove(self, job: J) -> None:
         """Forget a job, wherever it is; one that is nowhere is no error."""
-        if job in self.running:
-            self.running.remove(job)
-            return
+        for jobs in (self.running, self.swapped):
+            if job in jobs:
+                jobs.remove(job)
+                return
         place = bisect_left(self.waiting, job.urgency, key=lambda one: one.urgency)
         while place < len(self.waiting) and self.waiting[place].urgency == job.urgency:
             if self.waiting[place] is job:

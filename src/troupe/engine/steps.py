@@ -108,6 +108,7 @@ class Backend(Generic[A]):
     arena: Callable[..., A]  # (config, pages, local pages or None)
     load: Callable[[Path, int, int], StepModel[A]]  # folder, longest sequence, threads
     rate: Callable[[int], float]  # threads: operations a second at best, measured when called
+    version: Callable[[], str]  # of the code that computes: kept numbers of another are not used
 
 
 AnyBackend = Backend[Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from troupe.engine.backends import Name
@@ -24,6 +25,9 @@ class EngineOptions:
 
     threads: int = 1  # computing threads; 0 takes all cores
     kv_bytes: int = 256 * 2**20  # memory for keys and values, of running and past generations
+    host_kv_bytes: int = 0  # more of it, for what has not been used for longer
+    disk_kv_bytes: int = 0  # and on disk, in `kv_dir`; what is there outlives the process
+    kv_dir: Path | None = None
     max_sequences: int = 32  # answers worked on at a time
     max_waiting: int = 256  # requests queued beyond those; more are refused
     step_tokens: int = 256  # rows of a step, at most: bounds how long a stream waits for prefill

@@ -22,12 +22,13 @@ from troupe.engine.cuts import NO_TOKEN
 from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation
 from troupe.engine.inflight import leader_of
-from troupe.engine.kv import KVCache
+from troupe.engine.kv import check
+from troupe.engine.memory import Memory
 from troupe.engine.meter import StepMeter
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampler import Drawn, draw
 from troupe.engine.scheduler import Admission, Dial, Scheduler, Slice, urgency
-from troupe.engine.steps import PAGE, AnyBackend, Arena, Span, StepModel
+from troupe.engine.steps import AnyBackend, Arena, Span, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
 
 log = logging.getLogger(__name__)
@@ -53,10 +54,8 @@ class Worker:
         self._metrics = metrics
         self._meter = StepMeter(metrics, config)
         self._backend = backend
-        self._token_bytes = backend.token_bytes(config)
-        pages = options.kv_bytes // (self._token_bytes * PAGE)
-        self.cache = KVCache(1 + pages)
-        self._arena: Arena = backend.arena(config, 1 + pages)
+        self._memory = Memory(folder, config, context, backend, options, metrics)
+        self.cache = self._memory.cache
         self._scheduler: Scheduler[Generation] = Scheduler(
             options.max_sequences,
             options.max_waiting,
@@ -68,7 +67,6 @@ class Worker:
         self.state: State = "loading"
         self.why_not = "the model is being loaded"
         self._show_dial()
-        metrics.kv_limit_bytes.set(pages * PAGE * self._token_bytes)
         self._thread = threading.Thread(target=self._run, name="troupe-engine", daemon=True)
 
     def start(self) -> None:
@@ -76,10 +74,10 @@ class Worker:
 
     def submit(self, generation: Generation) -> None:
         """Queue a generation. Raises `Overloaded`, or `EngineStopped` if it can never run."""
+        held = self.cache.estimate(generation.salt, generation.prompt)
         with self._changed:
             if self._stopping or self.state == "failed":
                 raise EngineStopped(self.why_not)
-            held = self.cache.longest_match(generation.salt, generation.prompt)
             uncached = len(generation.prompt) - held
             generation.urgency = urgency(uncached, generation.times.submitted)
             try:
@@ -117,13 +115,14 @@ class Worker:
     def wait_idle(self) -> None:
         """Block until nothing runs or waits."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._scheduler.running or self._scheduler.waiting))
+            self._changed.wait_for(lambda: not self._scheduler.jobs)
 
     def check(self) -> None:
         """Assert that pages are conserved and no lock is left. Only while idle."""
         with self._changed:
-            leases = [g.lease for g in self._scheduler.running if g.lease is not None]
-            self.cache.check(leases)
+            leases = {g.lease for g in self._scheduler.jobs if g.lease is not None}
+            assert self.cache.leases == leases, "a lease without a generation"
+            check(self.cache)
 
     @property
     def dial(self) -> Dial:
@@ -146,12 +145,14 @@ class Worker:
     def _expected_wait(self) -> float:
         """Seconds that a request would wait now, by the pace of late."""
         scheduler = self._scheduler
-        ahead = len(scheduler.running) + len(scheduler.waiting) + 1 - scheduler.slots
+        ahead = len(scheduler.jobs) + 1 - scheduler.slots
         return max(0.0, ahead / scheduler.slots * self._service_s)
 
     def _run(self) -> None:
         try:
             model = self._load()
+            self._memory.restore()
+            self._set_state("ready", "")
             while True:
                 with self._changed:
                     self._changed.wait_for(self._has_work)
@@ -168,6 +169,7 @@ class Worker:
             self._set_state("failed", f"the engine failed: {error}")
         finally:
             self._end_all(EngineStopped(self.why_not))
+            self._put_away()
             if self.state != "failed":
                 self._set_state("stopped", "the engine has stopped")
 
@@ -176,7 +178,6 @@ class Worker:
         started = time.monotonic()
         model: StepModel[Arena] = self._backend.load(self._folder, self._context, threads)
         self._meter.peak(self._options.peak_flops or self._backend.rate(threads))
-        self._set_state("ready", "")
         log.info(
             "model loaded",
             extra={
@@ -195,26 +196,32 @@ class Worker:
             self._changed.notify_all()
 
     def _has_work(self) -> bool:
-        return self._stopping or bool(self._scheduler.running or self._scheduler.waiting)
+        return self._stopping or bool(self._scheduler.jobs)
 
-    def _start(self, generation: Generation) -> Admission:
-        """Lease pages for a waiting generation, with room for all it may become."""
-        if self._waits(generation):
+    def _put_away(self) -> None:
+        """Keep the memory for the next process, unless it may be in disorder."""
+        if self.state == "ready":
+            try:
+                self._memory.save()
+            except Exception:
+                log.exception("kept prefixes could not be written down")
+        self._memory.close()
+
+    def _start(self, job: Generation) -> Admission:
+        """Lease pages for what a waiting generation has so far; it gets more as it grows."""
+        if not job.seat and self._waits(job):
             return Admission.HELD
-        request = generation.request
-        got = self.cache.lease(request.cache_salt, generation.tokens, generation.limit)
-        if got is None:
+        lease = self.cache.lease(job.salt, job.tokens, len(job.tokens))
+        if lease is None:
             return Admission.NO_ROOM
-        generation.lease, copy = got
-        if copy is not None:
-            self._arena.copy(copy.source, copy.target, copy.tokens)
-        generation.computed = generation.lease.cached
-        if generation.times.admitted:
-            return Admission.STARTED
-        generation.times.admitted = time.monotonic()
-        self._metrics.prompt_tokens.inc(len(request.prompt))
-        self._metrics.cached_tokens.inc(generation.lease.cached)
-        self._metrics.queue_seconds.observe(generation.times.admitted - generation.times.submitted)
+        lost = job.begin(lease)
+        self._metrics.rerun_tokens.inc(lost)
+        if not job.times.admitted:
+            job.times.admitted = time.monotonic()
+            self._metrics.prompt_tokens.inc(len(job.prompt))
+            for tier, count in lease.cached_by_tier.items():
+                self._metrics.cached_tokens.labels(tier).inc(count)
+            self._metrics.queue_seconds.observe(job.times.admitted - job.times.submitted)
         return Admission.STARTED
 
     def _waits(self, generation: Generation) -> bool:
@@ -237,10 +244,13 @@ class Worker:
         return True
 
     def _step(self, model: StepModel[Arena], slices: Sequence[Slice[Generation]]) -> None:
+        slices = self._with_room(slices)
+        if not slices:
+            return
         started = time.monotonic()
         spans = [_span(piece) for piece in slices]
         try:
-            logits = model.step(spans, self._arena)
+            logits = model.step(spans, self._memory.arena)
         except Exception as error:
             log.exception("an inference step failed")
             for piece in slices:
@@ -254,11 +264,13 @@ class Worker:
         wanted: list[int] = []  # rows of logits
         count = 0
         for piece in slices:
-            piece.job.computed += piece.count
-            if piece.job.pending:
-                self._offer(piece.job)
+            job = piece.job
+            job.computed += piece.count
+            assert job.lease is not None
+            self.cache.share(job.lease, job.tokens, job.computed)  # for others to find
+            if job.pending:
                 continue
-            candidates = _candidates(piece.job)
+            candidates = _candidates(job)
             drawing += candidates
             wanted += [count] * len(candidates)
             count += 1
@@ -275,11 +287,31 @@ class Worker:
             else:
                 self._take(job, one)
 
-    def _offer(self, job: Generation) -> None:
-        """Let others find the pages that a prompt has filled."""
+    def _with_room(self, slices: Sequence[Slice[Generation]]) -> list[Slice[Generation]]:
+        """Those slices that have pages to write to, the oldest generations served first. When there
+        are no more, the youngest gives way: what it computed is kept, in a farther tier if there is
+        one, and it goes on later where it stopped."""
+        for piece in sorted(slices, key=lambda piece: piece.job.seat):
+            job = piece.job
+            end = job.computed + piece.count
+            while job.lease is not None and not self.cache.grow(job.lease, job.computed, end):
+                with self._changed:
+                    youngest = self._scheduler.youngest()
+                    alone = len(self._scheduler.running) == 1
+                if alone:  # which the options' limits rule out
+                    why = "there is no room for this answer's keys and values"
+                    self._end(job, EngineStopped(why), "failed")
+                else:
+                    self._give_way(youngest)
+        return [piece for piece in slices if piece.job.lease is not None]
+
+    def _give_way(self, job: Generation) -> None:
+        assert job.lease is not None
+        self.cache.release(job.lease, job.tokens, job.computed)
+        job.lease = None
         with self._changed:
-            assert job.lease is not None
-            self.cache.share(job.lease, job.tokens[: job.computed])
+            self._scheduler.preempt(job)
+        self._metrics.preempted.inc()
 
     def _take(self, job: Generation, drawn: Drawn) -> None:
         """Deliver what a drawn token brings."""
@@ -287,8 +319,6 @@ class Worker:
         if not job.times.first_token:
             job.times.first_token = now
             self._metrics.first_token_seconds.observe(now - job.times.submitted)
-            if job.lease is not None:
-                self._offer(job)
         self._metrics.generated_tokens.inc()
         token = drawn.token
         text, reason = job.take(token)
@@ -311,7 +341,7 @@ class Worker:
             self._scheduler.remove(job)
             job.followers = []  # a request's first candidate speaks for those that never began
             if job.lease is not None:
-                self.cache.release(job.lease, job.tokens[: job.computed])
+                self.cache.release(job.lease, job.tokens, job.computed)
                 job.lease = None
             self._count()
             self._changed.notify_all()
@@ -325,22 +355,22 @@ class Worker:
         job.deliver(last)
 
     def _end_cancelled(self) -> None:
-        for job in [*self._scheduler.running, *self._scheduler.waiting]:
+        for job in self._scheduler.jobs:
             if job.cancelled:
                 last = Chunk((), "", "cancelled", job.usage(time.monotonic()), index=job.candidate)
                 self._end(job, last, "cancelled")
 
     def _end_all(self, error: Exception) -> None:
         with self._changed:
-            jobs = [*self._scheduler.running, *self._scheduler.waiting]
+            jobs = self._scheduler.jobs
         for job in jobs:
             self._end(job, error, "failed")
 
     def _count(self) -> None:
         self._metrics.running.set(len(self._scheduler.running))
         self._metrics.waiting.set(len(self._scheduler.waiting))
-        used = self.cache.used_pages * PAGE * self._token_bytes
-        self._metrics.kv_bytes.set(used)
+        self._metrics.swapped.set(len(self._scheduler.swapped))
+        self._memory.count()
 
 
 def _candidates(job: Generation) -> list[Generation]:
@@ -361,4 +391,5 @@ def _span(piece: Slice[Generation]) -> Span:
         start=job.computed,
         pages=job.lease.pages,
         wants_logits=end == len(job.tokens),
+        local=job.lease.local,
     )

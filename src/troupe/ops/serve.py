@@ -74,6 +74,9 @@ def engine(settings: Settings) -> None:
             engine=EngineOptions(
                 threads=settings.engine_threads,
                 kv_bytes=settings.engine_kv_mb * 2**20,
+                host_kv_bytes=settings.engine_host_kv_mb * 2**20,
+                disk_kv_bytes=settings.engine_disk_kv_mb * 2**20,
+                kv_dir=settings.engine_kv_dir or settings.root / "engine-memory",
                 max_sequences=settings.engine_max_sequences,
                 backend=settings.engine_backend,
                 step_tokens=settings.engine_step_tokens,

@@ -74,3 +74,14 @@ class Index:
             pages.append(node.tokens)
             node = node.parent
         return [token for page in reversed(pages) for token in page]
+
+    def longest(self, salt: str, tokens: Sequence[int]) -> int:
+        """How many leading tokens are held in full pages. Safe beside the thread that changes the
+        tree, and so out of date at once."""
+        digest, end = NOTHING, 0
+        while end + PAGE <= len(tokens):
+            digest = chained(digest, tokens[end : end + PAGE])
+            if (salt, digest) not in self._nodes:
+                break
+            end += PAGE
+        return end
