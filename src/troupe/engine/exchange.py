@@ -6,29 +6,59 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from troupe.engine.errors import InvalidRequest
+from troupe.engine.errors import InvalidRequest, Overloaded
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Event = Mapping[str, Any]
 
 
-async def read_json(request: Request, limit: int) -> Any:
-    """The body as JSON (RFC 8259: UTF-8, no NaN). Raises `InvalidRequest`, and
-    `ClientDisconnect` if it never arrives whole."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
+@dataclass(slots=True)
+class Bodies:
+    """Reads bodies, so that no number of clients, however slow, holds much memory."""
+
+    max_bytes: int  # of a body
+    max_total: int  # of all that are being read
+    seconds: float  # that a body may take to arrive
+    held: int = 0  # bytes, now
+
+    async def json(self, request: Request, max_bytes: int | None = None) -> Any:
+        """The body as JSON (RFC 8259: UTF-8, no NaN). Raises `InvalidRequest`, `Overloaded`, and
+        `ClientDisconnect` if it never arrives whole."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.seconds):
+                async for piece in request.stream():
+                    self._take(body, piece, max_bytes or self.max_bytes)
+        except TimeoutError as error:
+            why = f"the body took over {self.seconds:g} seconds to arrive"
+            raise InvalidRequest(why, None, "body_too_slow") from error
+        finally:
+            self.held -= len(body)
+        return parse_json(bytes(body))
+
+    def _take(self, body: bytearray, piece: bytes, limit: int) -> None:
+        if len(body) + len(piece) > limit:
             raise InvalidRequest(f"the body is over {limit} bytes", None, "body_too_large")
+        if self.held + len(piece) > self.max_total:
+            raise Overloaded(f"bodies of {self.held} bytes are being read already", 1)
+        body += piece
+        self.held += len(piece)
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON without NaN and without halves of surrogate pairs. Raises `InvalidRequest`."""
     try:
-        data = json.loads(bytes(body).decode("utf-8"), parse_constant=_refuse_constant)
+        data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
         if b"\\u" in body:  # an escaped half of a surrogate pair is JSON, but it is no text
             json.dumps(data, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -56,11 +86,15 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
 class EventStream:
     """A response of server-sent events, each a JSON object, with `[DONE]` at the end.
 
-    The iterator is closed at once when the client goes away, even while it waits.
+    The iterator is closed at once when the client goes away, even while it waits, and when it
+    takes nothing for `stall_s` seconds. What it has not taken is bounded by the server's buffer.
     """
 
-    def __init__(self, events: AsyncIterator[Event], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, events: AsyncIterator[Event], headers: Mapping[str, str], stall_s: float
+    ) -> None:
         self._events = events
+        self._stall_s = stall_s
         self._headers = {
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-cache",
@@ -75,8 +109,12 @@ class EventStream:
         try:
             await asyncio.wait((sending, watch), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
-                with suppress(OSError):  # the client went away while it was being written to
+                try:
                     await sending
+                except TimeoutError:
+                    log.info("a client stopped reading", extra={"seconds": self._stall_s})
+                except OSError:
+                    log.info("a client went away while it was being written to")
         finally:
             await _cancel(sending, watch)
 
@@ -85,16 +123,18 @@ class EventStream:
         try:
             async for event in self._events:
                 text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-                await _send_piece(send, f"data: {text}\n\n", more=True)
-            await _send_piece(send, "data: [DONE]\n\n", more=False)
+                await self._send(send, f"data: {text}\n\n", more=True)
+            await self._send(send, "data: [DONE]\n\n", more=False)
         finally:
             close: Callable[[], Awaitable[None]] | None = getattr(self._events, "aclose", None)
             if close is not None:
                 await close()
 
-
-async def _send_piece(send: Send, text: str, more: bool) -> None:
-    await send({"type": "http.response.body", "body": text.encode("utf-8"), "more_body": more})
+    async def _send(self, send: Send, text: str, more: bool) -> None:
+        """Raises `TimeoutError` if the client does not take it."""
+        body = text.encode("utf-8")
+        async with asyncio.timeout(self._stall_s):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 async def _gone(receive: Receive) -> None:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from troupe.engine.engine import Engine
 from troupe.engine.errors import NotAllowed
-from troupe.engine.exchange import read_json
+from troupe.engine.exchange import Bodies
 from troupe.engine.schemas import parse
 from troupe.engine.steps import MAX_ROWS
 
@@ -38,15 +38,16 @@ class Operators:
     """The endpoints for operators, over one engine. `token`: None lets loopback in and nobody
     else; with a token, everybody must have it."""
 
-    def __init__(self, engine: Engine, token: str | None) -> None:
+    def __init__(self, engine: Engine, bodies: Bodies, token: str | None) -> None:
         self._engine = engine
+        self._bodies = bodies
         self._token = token
 
     async def dial(self, request: Request) -> Response:
         """GET shows the dial, PUT turns it."""
         check_operator(request, self._token)
         if request.method == "PUT":
-            body = parse(DialBody, await read_json(request, MAX_BODY))
+            body = parse(DialBody, await self._bodies.json(request, MAX_BODY))
             given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
             if given.get("step_tokens", 1) is None:
                 del given["step_tokens"]

@@ -53,7 +53,9 @@ def http_error(error: EngineError) -> HttpError:
     """The one place where the engine's errors become HTTP's."""
     message = str(error)
     if isinstance(error, InvalidRequest):
-        status = {"model_not_found": 404, "body_too_large": 413}.get(error.code or "", 400)
+        status = {"model_not_found": 404, "body_too_large": 413, "body_too_slow": 408}.get(
+            error.code or "", 400
+        )
         return HttpError(status, message, "invalid_request_error", error.param, error.code)
     if isinstance(error, PrefixGone):
         held = {"length": error.length, "hash": write_hash(error.digest)}

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from troupe.engine.chat_template import ChatTemplate
 from troupe.engine.engine import Engine
 from troupe.engine.errors import EngineError, EngineStopped, InvalidRequest
-from troupe.engine.exchange import Event, EventStream, read_json, unless_gone
+from troupe.engine.exchange import Bodies, Event, EventStream, unless_gone
 from troupe.engine.operators import Operators
 from troupe.engine.prefixes import resolve
 from troupe.engine.responses import HttpError, Shape, http_error
@@ -57,7 +57,11 @@ class EngineServerOptions:
     port: int = 8010
     served_name: str | None = None  # None: the folder's name
     engine: EngineOptions = field(default_factory=EngineOptions)
+    max_connections: int = 4096  # beyond them, 503
     max_body_bytes: int = 4 * 2**20
+    max_bodies_bytes: int = 256 * 2**20  # of all bodies that are being read
+    body_seconds: float = 30.0  # that a body may take to arrive
+    stall_seconds: float = 60.0  # that a stream waits for its reader to take something
     drain_seconds: int = 5  # how long a stop waits for connections to close
     operator_token: str | None = field(default=None, repr=False)  # None: loopback may, alone
 
@@ -108,6 +112,7 @@ def run(options: EngineServerOptions) -> None:
         access_log=False,
         proxy_headers=False,  # an operator is known by the address of the peer
         timeout_graceful_shutdown=options.drain_seconds,
+        limit_concurrency=options.max_connections,
     )
     _Server(config, app.state.engine).run()
 
@@ -139,7 +144,8 @@ class _Service:
     def __init__(self, options: EngineServerOptions) -> None:
         self._options = options
         self.engine = Engine(options.model_dir, options.engine)
-        self.operators = Operators(self.engine, options.operator_token)
+        self.bodies = Bodies(options.max_body_bytes, options.max_bodies_bytes, options.body_seconds)
+        self.operators = Operators(self.engine, self.bodies, options.operator_token)
         self._template = ChatTemplate(options.model_dir, self.engine.vocabulary.tokenizer)
         self._name = options.served_name or options.model_dir.absolute().name
 
@@ -152,7 +158,7 @@ class _Service:
             await self.engine.close()
 
     async def completions(self, request: Request) -> Response | EventStream:
-        data = await read_json(request, self._options.max_body_bytes)
+        data = await self.bodies.json(request)
         body = parse(CompletionBody, data)
         self._check_served(body.model)
         given = body.one_prompt()
@@ -170,7 +176,7 @@ class _Service:
         return await self._generate(request, body, prompt, limit)
 
     async def chat(self, request: Request) -> Response | EventStream:
-        data = await read_json(request, self._options.max_body_bytes)
+        data = await self.bodies.json(request)
         body = parse(ChatBody, data)
         self._check_served(body.model)
         messages = [message.plain() for message in body.messages]
@@ -205,7 +211,8 @@ class _Service:
         with traces.span("engine.first_token", prompt_tokens=len(prompt.tokens)):
             first = await unless_gone(request, anext(chunks))
         if body.stream:
-            return EventStream(_events(first, chunks, shape, body.wants_usage), {})
+            events = _events(first, chunks, shape, body.wants_usage)
+            return EventStream(events, {}, self._options.stall_seconds)
         rest = await unless_gone(request, _collect(chunks))
         return JSONResponse(shape.whole([first, *rest]))
 

@@ -67,6 +67,7 @@ def engine(settings: Settings) -> None:
     ports.check("127.0.0.1", settings.engine_port, "TROUPE_ENGINE_PORT")
     token = settings.engine_operator_token
     _telemetry("engine", settings)
+    raise_open_files()
     run(
         EngineServerOptions(
             model_dir=settings.model_folder,
