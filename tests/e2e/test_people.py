@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.upstream import answer_to
+from tests.e2e.upstream import Upstream, answer_to
 from tests.e2e.visitor import Visitor
 from troupe.core.cards import parse, to_png
 
@@ -34,6 +34,9 @@ def card(name: str, greeting: str) -> bytes:
         "creator": "",
         "character_version": "1",
         "extensions": {},
+        "character_book": {
+            "entries": [{"keys": ["queen"], "content": "{{char}}'s queen is called Ottoline."}]
+        },
     }
     text = json.dumps({"spec": "chara_card_v2", "spec_version": "2.0", "data": data})
     picture = io.BytesIO()
@@ -50,6 +53,36 @@ def test_a_card_dropped_on_the_page_becomes_a_character_to_talk_with(guest: Visi
     guest.reads("Mind the smoke. They are cross today.")
     guest.say("May I help?")
     guest.reads(answer_to("May I help?", 1).replace("*", ""))
+
+
+def test_what_was_pinned_written_down_and_called_up_reaches_the_model(
+    guest: Visitor, upstream: Upstream
+) -> None:
+    guest.go("/")
+    expect(guest.page.get_by_role("heading", level=1)).to_be_visible()
+    guest.drop("Hazel.png", card("Hazel Marsh", "Mind the smoke."))
+    expect(guest.page.get_by_role("heading", level=1)).to_have_text("Hazel Marsh")
+    guest.button("Chat").click()
+    guest.reads("Mind the smoke.")
+    guest.say("How is the queen?")
+    assert "Hazel Marsh's queen is called Ottoline." in upstream.prompt
+    guest.said.last.hover()
+    guest.said.last.get_by_role("button", name="More").click()
+    guest.choose("Pin")
+    expect(guest.said.last).to_contain_text("Pinned")
+    guest.button("Chat settings").click()
+    drawer = guest.page.get_by_role("dialog")
+    expect(drawer).to_contain_text("How is the queen?")
+    drawer.get_by_label("Memory").fill("{{user}} is allergic to bees.")
+    drawer.get_by_label("Memory").blur()
+    guest.page.keyboard.press("Escape")
+    guest.say("And the drones?")
+    assert "What Hazel Marsh remembers:" in upstream.prompt
+    assert "is allergic to bees." in upstream.prompt
+    guest.button("Chat settings").click()
+    expect(drawer.get_by_label("Memory")).to_have_value("{{user}} is allergic to bees.")
+    drawer.get_by_role("button", name="Unpin").click()
+    expect(drawer).to_contain_text("Pin a message from its menu")
 
 
 def test_a_file_that_is_no_card_is_refused_in_words(guest: Visitor) -> None:

@@ -42,6 +42,7 @@ class Upstream:
         self._open = threading.Event()
         self._open.set()
         self._asked: dict[str, int] = {}
+        self.prompt = ""  # what it was asked last, all messages as one text
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
@@ -89,6 +90,7 @@ class Upstream:
 
     async def _complete(self, request: Request) -> Response:
         messages = (await request.json())["messages"]
+        self.prompt = "\n".join(message["content"] for message in messages)
         return StreamingResponse(self._stream(messages), media_type="text/event-stream")
 
     def _words(self, messages: list[dict[str, str]]) -> list[str]:

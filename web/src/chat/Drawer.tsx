@@ -1,4 +1,4 @@
-/** A chat's own settings: name, who you are in it, model and style, branches, the end of it. */
+/** A chat's own settings: name, who you are in it, what is remembered, model and style, branches, the end of it. */
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
@@ -12,6 +12,7 @@ import { SelectField, TextField } from "../ui/Field";
 import { say, sayFailed } from "../ui/toast";
 import { Branches } from "./Branches";
 import { keepChat, modelsQuery } from "./queries";
+import { Recall } from "./Recall";
 import { SamplingFields } from "./SamplingFields";
 
 interface DrawerProps {
@@ -24,6 +25,7 @@ interface Change {
   model?: string | null;
   persona?: string | null;
   sampling?: Sampling | null;
+  memory?: string | null;
 }
 
 export function Drawer({ chat, onClose }: DrawerProps) {
@@ -38,6 +40,7 @@ export function Drawer({ chat, onClose }: DrawerProps) {
       <div className="flex flex-col gap-8">
         <Title chat={chat} onChange={(title) => change.mutate({ title })} />
         <PersonaField chat={chat} onChange={(persona) => change.mutate({ persona })} />
+        <Recall chat={chat} onChange={(memory) => change.mutate({ memory })} />
         <ModelField chat={chat} onChange={(model) => change.mutate({ model })} />
         <SamplingFields
           sampling={chat.sampling}

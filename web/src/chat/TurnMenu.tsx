@@ -7,6 +7,8 @@ import {
   GitBranch,
   Info,
   Pencil,
+  Pin,
+  PinOff,
   RefreshCw,
   Trash2,
 } from "lucide-react";
@@ -16,6 +18,7 @@ import { IconButton } from "../ui/Button";
 import { Confirm } from "../ui/Dialog";
 import { Menu, type MenuItem } from "../ui/Menu";
 import { Details } from "./Details";
+import { usePinned } from "./queries";
 import type { TurnActions } from "./useTurnActions";
 
 interface TurnMenuProps {
@@ -32,6 +35,7 @@ interface TurnMenuProps {
 export function TurnMenu({ message, turn, actions, onEdit, quiet, canContinue }: TurnMenuProps) {
   const [asking, setAsking] = useState(false);
   const [details, setDetails] = useState(false);
+  const pinned = usePinned(message.id);
   const streaming = message.state === "streaming";
   const character = message.speaker.startsWith("char:");
   const item = (
@@ -53,6 +57,9 @@ export function TurnMenu({ message, turn, actions, onEdit, quiet, canContinue }:
           }),
         ]
       : []),
+    pinned
+      ? item("Unpin", PinOff, () => actions.pin(message.id, false))
+      : item("Pin", Pin, () => actions.pin(message.id, true), { disabled: streaming }),
     item("Branch from here", GitBranch, () => actions.branchHere(turn), { disabled: streaming }),
     ...(character ? [item("Details", Info, () => setDetails(true))] : []),
     item("Delete", Trash2, () => setAsking(true), { danger: true, disabled: streaming }),

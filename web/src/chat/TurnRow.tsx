@@ -10,6 +10,7 @@ import { Button } from "../ui/Button";
 import { Said } from "../ui/Said";
 import { AnswerBar } from "./AnswerBar";
 import { EditBox } from "./EditBox";
+import { Pinned } from "./Pinned";
 import { chatQuery } from "./queries";
 import { shown } from "./room";
 import { TurnMenu } from "./TurnMenu";
@@ -93,6 +94,7 @@ function Bubble({ message, turn, actions, onEdit }: PartProps) {
         className="bg-ink/6 max-w-[85%] min-w-0 rounded-xl px-4 py-2.5"
       >
         <Said text={message.body} />
+        <Pinned message={message.id} />
       </div>
     </article>
   );
@@ -124,6 +126,7 @@ function Answer({ chat, message, turn, last, only, actions, onEdit }: AnswerProp
         <span className="text-tint text-sm font-semibold" title={fullTime(message.created_at)}>
           {message.name}
         </span>
+        <Pinned message={message.id} />
       </header>
       <div data-testid="body" className="min-h-7">
         {message.body === "" && streaming ? (

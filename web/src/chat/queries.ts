@@ -1,5 +1,10 @@
 /** What the chat service knows, as queries: the list of chats, one chat, the models. */
-import { infiniteQueryOptions, queryOptions, useInfiniteQuery } from "@tanstack/react-query";
+import {
+  infiniteQueryOptions,
+  queryOptions,
+  useInfiniteQuery,
+  useQuery,
+} from "@tanstack/react-query";
 import type { ChatLine, ChatView, Member } from "../api/types";
 import { useUser } from "../account/session";
 import { chat, unwrap } from "../lib/http";
@@ -32,6 +37,21 @@ export const chatQuery = (id: string) =>
     queryKey: ["chat", id],
     queryFn: () => unwrap(chat.GET("/chat/v1/chats/{chat}", { params: { path: { chat: id } } })),
   });
+
+/** A message that may lie far back in its chat. */
+export const messageQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["message", id],
+    queryFn: () =>
+      unwrap(chat.GET("/chat/v1/messages/{message}", { params: { path: { message: id } } })),
+  });
+
+/** Whether a message is pinned in its chat. */
+export function usePinned(message: string): boolean {
+  const id = message.slice(0, message.indexOf("."));
+  const { data } = useQuery({ ...chatQuery(id), select: (view) => view.pins.includes(message) });
+  return data ?? false;
+}
 
 export const modelsQuery = queryOptions({
   queryKey: ["models"],

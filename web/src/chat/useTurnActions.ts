@@ -7,7 +7,7 @@ import { chat as api, unwrap } from "../lib/http";
 import { queries } from "../lib/query";
 import { say, sayFailed } from "../ui/toast";
 import * as live from "./live";
-import { chatQuery } from "./queries";
+import { chatQuery, keepChat } from "./queries";
 import { erased, parseId, turned } from "./room";
 
 export interface TurnActions {
@@ -20,6 +20,7 @@ export interface TurnActions {
   sayInstead: (turn: Turn, text: string) => Promise<boolean>;
   branchHere: (turn: Turn) => void;
   erase: (turn: Turn) => void;
+  pin: (message: string, pinned: boolean) => void;
   copy: (text: string) => void;
 }
 
@@ -68,9 +69,16 @@ export function useTurnActions(chat: string, branch: number): TurnActions {
       erase: (turn) => {
         const path = { chat, branch: turn.branch, seq: turn.seq };
         unwrap(api.DELETE("/chat/v1/chats/{chat}/turns/{branch}/{seq}", { params: { path } }))
-          .then(() => live.update(chat, (room) => erased(room, turn.seq)))
+          .then(() => {
+            live.update(chat, (room) => erased(room, turn.seq));
+            void queries.invalidateQueries(chatQuery(chat)); // it may have been pinned
+          })
           .catch(sayFailed);
       },
+      pin: (message, pinned) =>
+        void setPinned(message, pinned)
+          .then(() => say(pinned ? "Pinned. It is kept in mind for good." : "Unpinned."))
+          .catch(sayFailed),
       copy: (text) =>
         void copyText(text).then((copied) =>
           say(copied ? "Copied." : "The browser did not let us copy."),
@@ -78,6 +86,13 @@ export function useTurnActions(chat: string, branch: number): TurnActions {
     }),
     [chat, branch],
   );
+}
+
+/** Keep a message in every prompt, or leave it to the history again. */
+export async function setPinned(message: string, pinned: boolean): Promise<void> {
+  const params = { params: { path: { message } } };
+  const path = "/chat/v1/messages/{message}/pin" as const;
+  keepChat(await unwrap(pinned ? api.POST(path, params) : api.DELETE(path, params)));
 }
 
 async function sayInstead(chat: string, branch: number, turn: Turn, text: string): Promise<void> {
