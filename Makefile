@@ -28,7 +28,7 @@ run: ## Set all up and serve http://127.0.0.1:8000 until Ctrl-C.
 
 test: test-python test-web ## Set all up and run every test: Python, browser, web app.
 
-test-python: $(VENV)/.develop $(VENV)/.browser $(WEB_DIST) web/node_modules/.installed
+test-python: $(VENV)/.develop $(VENV)/.browser $(VENV)/.redis $(WEB_DIST) web/node_modules/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_FLAGS)
 
 test-web: web/node_modules/.installed
@@ -81,6 +81,10 @@ $(VENV)/.develop: $(BIN)/python $(REQUIREMENTS)
 
 $(VENV)/.browser: $(BIN)/python
 	@found=$$(scripts/find-chromium); command -v chromium >/dev/null || ln -sf "$$found" $(BIN)/chromium
+	@touch $@
+
+$(VENV)/.redis: $(BIN)/python
+	@found=$$(scripts/find-redis); command -v redis-server >/dev/null || ln -sf "$$found" $(BIN)/redis-server
 	@touch $@
 
 $(VENV)/.node: $(BIN)/python

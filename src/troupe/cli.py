@@ -103,7 +103,7 @@ def chat(**given: Any) -> None:
 )
 @click.option("--max-sequences", "engine_max_sequences", type=int, help="Answers at a time.")
 def engine(**given: Any) -> None:
-    """The inference engine: token ids in, token ids out, on loopback."""
+    """The inference engine: token ids in, token ids out."""
     settings = _settings(given)
     from troupe.ops import serve as ops_serve
 
@@ -150,6 +150,30 @@ def doctor() -> None:
         remedy = f". {finding.remedy}." if finding.remedy else ""
         click.echo(f"{_MARKS[finding.level]}  {finding.name:<10}  {finding.said}{remedy}")
     raise SystemExit(1 if failed else 0)
+
+
+@troupe.group()
+def engines() -> None:
+    """Replicas of the engine, as the web processes know them."""
+
+
+@engines.command("list")
+def list_engines() -> None:
+    """Every replica, its weight, and how it is."""
+    from troupe.ops.engines import seen
+
+    for each in seen(_settings({})):
+        click.echo(f"{each.member.url:<32} {each.member.weight:<6g} {each.said}")
+
+
+@engines.command()
+@click.argument("url")
+@click.option("--undo", is_flag=True, help="Give it new answers again.")
+def drain(url: str, undo: bool) -> None:
+    """Give the replica at URL no new answers; those it makes are finished. Needs Redis."""
+    from troupe.ops.engines import drain as tell
+
+    tell(_settings({}), url, not undo)
 
 
 @troupe.group()

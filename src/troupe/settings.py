@@ -79,6 +79,22 @@ class Settings(BaseSettings):
         description="Engines that `troupe up` starts, on ports from `TROUPE_ENGINE_PORT` on, each "
         "with its own memory and threads. A conversation stays with one.",
     )
+    engine_host: str = Field(
+        default="127.0.0.1",
+        description="Address that an engine listens on. It asks nobody who they are: let no "
+        "stranger reach it.",
+    )
+    engine_announce: str | None = Field(
+        default=None,
+        description="Address under which an engine says in Redis that it is there, as web "
+        "processes reach it: `http://gpu-3:8010`, with `;weight=2` if it should get more.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey in which engines announce themselves and are drained: "
+        "`redis://:password@host:6379/0`. Not needed where they are named in "
+        "`TROUPE_ENGINE_URL`.",
+    )
     engine_threads: int = Field(
         default=1,
         ge=0,

@@ -47,6 +47,7 @@ def test_the_admins_password_is_fresh_once(home: Home) -> None:
 def test_each_process_is_told_its_own_secrets_only(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, secret_key=SecretStr("signs"))
     inherited = {"PATH": "/bin", "TROUPE_API_KEY": "tr_1", "TROUPE_OPENAI_API_KEY": "sk"}
+    inherited["TROUPE_REDIS_URL"] = "redis://:secret@r"
     told = {
         name: environment.of_process(name, settings, inherited, "dbname=x", "pw")
         for name in ("web", "engine", "worker", "migrate")
@@ -56,6 +57,7 @@ def test_each_process_is_told_its_own_secrets_only(tmp_path: Path) -> None:
     )
     assert told["web"]["TROUPE_SECRET_KEY"] == "signs"
     assert told["web"]["TROUPE_OPENAI_API_KEY"] == "sk"
+    assert {name for name in told if "TROUPE_REDIS_URL" in told[name]} == {"web", "engine"}
     assert "TROUPE_ADMIN_PASSWORD" not in told["web"]
     assert told["migrate"]["TROUPE_ADMIN_PASSWORD"] == "pw"
     assert told["migrate"]["TROUPE_API_KEY"] == "tr_1"

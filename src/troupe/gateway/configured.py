@@ -8,6 +8,7 @@ from .breaker import BreakerPolicy
 from .discovery import Discovery
 from .engines import EnginesProvider, Member
 from .engines.members import parse
+from .engines.registry import Registry
 from .gateway import Gateway, Policy
 from .providers import OpenAIProvider, TroupeProvider
 from .retry import RetryPolicy
@@ -51,4 +52,13 @@ def engines(settings: Settings) -> EnginesProvider:
         name = ENGINE if members == [member] else f"{ENGINE} at {member.name}"
         return TroupeProvider(member.url, folder, name)
 
-    return EnginesProvider(ENGINE, connect, members)
+    return EnginesProvider(ENGINE, connect, members, registry(settings))
+
+
+def registry(settings: Settings) -> Registry | None:
+    """Where engines announce themselves, if that is set. Raises `ProviderUnavailable`."""
+    if settings.redis_url is None:
+        return None
+    from .engines.redis_registry import RedisRegistry
+
+    return RedisRegistry(settings.redis_url.get_secret_value())

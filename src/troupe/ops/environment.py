@@ -14,6 +14,7 @@ _SECRETS = {
     "TROUPE_ADMIN_PASSWORD": ("migrate",),
     "TROUPE_API_KEY": ("migrate",),
     "TROUPE_OPENAI_API_KEY": ("web",),
+    "TROUPE_REDIS_URL": ("web", "engine"),
 }
 
 

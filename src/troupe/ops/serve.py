@@ -55,7 +55,7 @@ def chat(settings: Settings) -> None:
 
 
 def engine(settings: Settings) -> None:
-    """The inference engine, on loopback."""
+    """The inference engine."""
     try:
         from troupe.engine.server import EngineServerOptions, run
         from troupe.engine.types import EngineOptions
@@ -64,28 +64,34 @@ def engine(settings: Settings) -> None:
             f"the engine lacks the package {error.name}",
             "Install it with `pip install troupe[engine]`",
         ) from error
-    ports.check("127.0.0.1", settings.engine_port, "TROUPE_ENGINE_PORT")
+    ports.check(settings.engine_host, settings.engine_port, "TROUPE_ENGINE_PORT")
     token = settings.engine_operator_token
     _telemetry("engine", settings)
     raise_open_files()
-    run(
-        EngineServerOptions(
-            model_dir=settings.model_folder,
-            port=settings.engine_port,
-            engine=EngineOptions(
-                threads=settings.engine_threads,
-                kv_bytes=settings.engine_kv_mb * 2**20,
-                host_kv_bytes=settings.engine_host_kv_mb * 2**20,
-                disk_kv_bytes=settings.engine_disk_kv_mb * 2**20,
-                kv_dir=settings.engine_kv_dir or settings.root / "engine-memory",
-                max_sequences=settings.engine_max_sequences,
-                backend=settings.engine_backend,
-                step_tokens=settings.engine_step_tokens,
-                queue_target_s=settings.engine_queue_target_s,
-            ),
-            operator_token=token.get_secret_value() if token is not None else None,
-        )
+    options = EngineServerOptions(
+        model_dir=settings.model_folder,
+        host=settings.engine_host,
+        port=settings.engine_port,
+        engine=EngineOptions(
+            threads=settings.engine_threads,
+            kv_bytes=settings.engine_kv_mb * 2**20,
+            host_kv_bytes=settings.engine_host_kv_mb * 2**20,
+            disk_kv_bytes=settings.engine_disk_kv_mb * 2**20,
+            kv_dir=settings.engine_kv_dir or settings.root / "engine-memory",
+            max_sequences=settings.engine_max_sequences,
+            backend=settings.engine_backend,
+            step_tokens=settings.engine_step_tokens,
+            queue_target_s=settings.engine_queue_target_s,
+        ),
+        operator_token=token.get_secret_value() if token is not None else None,
     )
+    if settings.engine_announce is None:
+        run(options)
+    else:  # imported then only: the gateway's packages are not the engine's
+        from troupe.ops.engines import announcing
+
+        with announcing(settings):
+            run(options)
     traces.shutdown()
 
 

@@ -94,6 +94,9 @@ class Plan:
         """One replica of the engine; the first has the plain name."""
         own = {"TROUPE_ENGINE_PORT": str(port), "TROUPE_INSTANCE": f"engine-{at}"}
         name = f"engine-{at}" if at else "engine"
+        if at:  # each keeps its own memory on disk
+            folder = self._settings.engine_kv_dir or self._home.root / "engine-memory"
+            own["TROUPE_ENGINE_KV_DIR"] = str(folder.with_name(f"{folder.name}-{at}"))
         return Child(name, self._troupe("serve", "engine", **own), _at(port), essential=False)
 
     def _troupe(self, *command: str, **own: str) -> Callable[[Report], Awaitable[Launch]]:

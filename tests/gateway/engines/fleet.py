@@ -20,7 +20,7 @@ from troupe.gateway.providers import TroupeProvider
 from troupe.gateway.rendezvous import Bound
 from troupe.gateway.types import Delta, Finish, GenerationRequest, Sampling
 
-QUICK = Pace(members=0.02, fit=0.1, unfit=0.05, answer=0.3, misses=2)
+QUICK = Pace(members=0.02, fit=0.1, unfit=0.05, answer=1.0, misses=2)
 
 
 @dataclass

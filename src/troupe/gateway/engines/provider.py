@@ -50,6 +50,7 @@ class _Answer:
     started: float
     first: float = 0.0  # when the first token came
     ids: list[int] = field(default_factory=list)
+    told: int = 0  # how many of them went out with text
     resumed: int = 0  # times
     failed: set[Replica] = field(default_factory=set)
     failures: int = 0  # that the request itself may be to blame for
@@ -154,7 +155,8 @@ class EnginesProvider:
                     answer.first = answer.first or time.monotonic()
                     answer.ids.extend(event.token_ids)
                     if event.text:
-                        yield event
+                        told, answer.told = answer.told, len(answer.ids)
+                        yield Delta(event.text, tuple(answer.ids[told:]))
             # A whole answer ends with a `Finish`.
             raise UpstreamError(f"{replica.name} broke off in the middle of its answer")
         except GatewayError as error:

@@ -31,6 +31,7 @@ class Pace:
     fit: float = 5.0
     unfit: float = 1.0
     answer: float = 3.0  # a replica that takes longer has missed the look
+    learn: float = 60.0  # the same, while it is not known what it serves: a tokenizer may be large
     misses: int = 3  # so many in a row, and its streams go elsewhere
 
 
@@ -140,7 +141,8 @@ class Watch:
 
     async def _look_at(self, replica: Replica) -> None:
         try:
-            async with asyncio.timeout(self._pace.answer):
+            limit = self._pace.learn if replica.info is None else self._pace.answer
+            async with asyncio.timeout(limit):
                 found = await replica.engine.models()
             info, why_not = found[0], found[0].why_not
             replica.info = replace(info, ready=True, why_not="")
