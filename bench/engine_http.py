@@ -15,14 +15,12 @@ TROUPE_BENCH_VLLM. A peer that is not told of is left out, and its figures with 
 
 from __future__ import annotations
 
-import argparse
 import os
-from pathlib import Path
 
 from bench.common import report
 from bench.engine_loads import multi_turn
 from bench.engine_models import POSITIONS
-from bench.engine_peers import Peers, started
+from bench.engine_peers import Peers, arguments, started
 from bench.engine_run import Replay, Slice
 from bench.engine_shown import Shown, agreement, draw_rates, summary
 
@@ -87,22 +85,11 @@ def multi(peers: Peers, model: str, quick: bool) -> None:
 
 def main() -> None:
     """Run the parts asked for; each writes its results as soon as it is done."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--only", choices=("small", "100m", "consumer"))
     parser.add_argument("--quick", action="store_true", help="one short slice of each")
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    parser.add_argument("--cache", type=Path, default=home / "troupe-bench", help="of checkpoints")
-    for name, said in (
-        ("llama", "folder of llama-server and llama-quantize"),
-        ("llama-source", "llama.cpp's source tree, for its converter"),
-        ("converter", "Python with the converter's packages"),
-        ("vllm", "the vllm program"),
-    ):
-        variable = f"TROUPE_BENCH_{name.upper().replace('-', '_')}"
-        found = os.environ.get(variable)
-        parser.add_argument(f"--{name}", type=Path, default=found and Path(found), help=said)
     given = parser.parse_args()
-    peers = Peers(given.llama, given.llama_source, given.converter, given.vllm, given.cache)
+    peers = Peers.given(given)
     for part in ("small", "100m", "consumer"):
         if given.only in (None, part):
             print(f"== {part}", flush=True)

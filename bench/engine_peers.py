@@ -1,10 +1,12 @@
 """Where the peers are, and with which flags each server runs.
 
-Called by `engine_http.py` and `engine_consumer.py`.
+Called by `engine_http.py`, `engine_consumer.py` and `engine_flags.py`.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,25 @@ VLLM_FLAGS = ("--enable-prefix-caching", "--enable-prompt-tokens-details", "--dt
 ROOM_MB = 2000  # for keys and values, of each server
 
 
+def arguments(said: str | None) -> argparse.ArgumentParser:
+    """A command line with the options that say where the peers are, over the environment."""
+    parser = argparse.ArgumentParser(
+        description=said, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    parser.add_argument("--cache", type=Path, default=home / "troupe-bench", help="of checkpoints")
+    for name, what in (
+        ("llama", "folder of llama-server and llama-quantize"),
+        ("llama-source", "llama.cpp's source tree, for its converter"),
+        ("converter", "Python with the converter's packages"),
+        ("vllm", "the vllm program"),
+    ):
+        variable = f"TROUPE_BENCH_{name.upper().replace('-', '_')}"
+        told = os.environ.get(variable)
+        parser.add_argument(f"--{name}", type=Path, default=told and Path(told), help=what)
+    return parser
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
     """Where the peers are; None for one that is not there."""
@@ -33,6 +54,11 @@ class Peers:
     converter: Path | None
     vllm: Path | None
     cache: Path
+
+    @classmethod
+    def given(cls, given: argparse.Namespace) -> Peers:
+        """Those that `arguments` were told of."""
+        return cls(given.llama, given.llama_source, given.converter, given.vllm, given.cache)
 
     def servers(self, model: str, users: int) -> list[Server]:
         """All that are there, Troupe last. The first sets how many visits a slice has."""
