@@ -47,12 +47,14 @@ def append_log(folder: Path, line: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def progress_bar(steps: int, done: int, log_every: int) -> Iterator[Callable[[int, str], None]]:
+def progress_bar(
+    steps: int, done: int, log_every: int, *, shown: bool = True
+) -> Iterator[Callable[[int, str], None]]:
     """A bar on a terminal, and lines every so many steps elsewhere; call what it gives with the
     steps done and a note."""
     bar = Progress(
         TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(),
-        TextColumn("{task.description}"), console=Console(stderr=True),
+        TextColumn("{task.description}"), console=Console(stderr=True), disable=not shown,
     )  # fmt: skip
     with bar:
         task = bar.add_task("", total=steps, completed=done)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from click.testing import CliRunner
 
 from tests.train.finetune.conftest import LINES, MakeFinetune, pair_lines, write_lines
@@ -15,7 +16,7 @@ from troupe.engine.ref import Model
 from troupe.train.cli import train
 from troupe.train.errors import DataError, ResumeError, TrainError
 from troupe.train.finetune import loop
-from troupe.train.finetune.config import FinetuneConfig, Method
+from troupe.train.finetune.config import FinetuneConfig, Method, load_finetune_config
 from troupe.train.finetune.export import export_run
 from troupe.train.models.folders import load_model
 
@@ -32,8 +33,11 @@ def run(
 
 
 def weights(config: FinetuneConfig) -> dict[str, torch.Tensor]:
-    saved: dict[str, torch.Tensor] = torch.load(config.run / loop.CHECKPOINT)["model"]
-    return saved
+    """What the run's checkpoint holds."""
+    model = load_model(config.base)
+    state = {"model": model.state_dict()}
+    dcp.load(state, checkpoint_id=config.run / loop.CHECKPOINT, no_dist=True)
+    return state["model"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,7 +168,7 @@ def test_the_commands_plan_train_and_write_a_model(
     done = call(train, [kind, str(path), "--resume"])
     assert done.exit_code == 0, done.output
     assert "held out: loss" in done.output
-    trained = torch.load(tmp_path / "run" / loop.CHECKPOINT)["model"]
+    trained = weights(load_finetune_config(path))
     exported = Model.load(tmp_path / "run" / "model").state_dict()
     for name, tensor in trained.items():
         assert torch.equal(exported[name], tensor.bfloat16().float()), name

@@ -16,6 +16,7 @@ from troupe.train.errors import TrainError
 if TYPE_CHECKING:  # torch is loaded when a command runs, not to show its help
     from troupe.train.finetune.config import FinetuneConfig, Method
     from troupe.train.finetune.loop import State
+    from troupe.train.parallel.ranks import Ranks
 
 _HELP: dict[Method, str] = {
     "sft": "Fine-tune a model on conversations: CONFIG (a TOML file) names model and data.",
@@ -49,14 +50,26 @@ COMMANDS = [_command("sft"), _command("dpo"), _command("kto")]
 
 
 def _train(settings: FinetuneConfig, kind: Method, resumes: bool, until: int | None) -> None:
+    from troupe.train.parallel.ranks import processes
+
+    with processes() as ranks:
+        _run(settings, kind, resumes, until, ranks)
+
+
+def _run(
+    settings: FinetuneConfig, kind: Method, resumes: bool, until: int | None, ranks: Ranks
+) -> None:
     from troupe.train.finetune import loop
     from troupe.train.finetune.export import export_run
     from troupe.train.runs import progress_bar
 
-    state = loop.resume(settings, kind) if resumes else loop.start(settings, kind)
-    with progress_bar(len(state.plan), state.step, settings.log_every) as show:
+    begin = loop.resume if resumes else loop.start
+    state = begin(settings, kind, ranks)
+    with progress_bar(len(state.plan), state.step, settings.log_every, shown=ranks.first) as show:
 
         def report(progress: loop.Progress) -> None:
+            if not ranks.first:
+                return
             loop.write_log(settings, progress)
             figures = "".join(f"{n} {v:.3f}  " for n, v in progress.figures.items())
             note = (
@@ -69,7 +82,8 @@ def _train(settings: FinetuneConfig, kind: Method, resumes: bool, until: int | N
     if state.step == len(state.plan):
         folder = export_run(state)
         _score(state)
-        click.echo(f"wrote {folder}")
+        if ranks.first:
+            click.echo(f"wrote {folder}")
 
 
 def _score(state: State) -> None:
@@ -77,7 +91,8 @@ def _score(state: State) -> None:
     from troupe.train.finetune.score import score
 
     for name, before, after in score(state):
-        click.echo(f"held out: {name} {before:.4f} before, {after:.4f} after")
+        if state.ranks.first:
+            click.echo(f"held out: {name} {before:.4f} before, {after:.4f} after")
 
 
 def _describe(settings: FinetuneConfig, kind: Method) -> None:

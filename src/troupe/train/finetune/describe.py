@@ -11,6 +11,7 @@ from troupe.train.finetune import config as configs
 from troupe.train.finetune.config import FinetuneConfig
 from troupe.train.finetune.loop import check_length, make_method, read
 from troupe.train.models.folders import shaped_model
+from troupe.train.parallel.ranks import Ranks
 
 # float32 each: the weight, its gradient, AdamW's two moments
 _BYTES_A_PARAMETER = 16
@@ -23,7 +24,7 @@ def describe(config: FinetuneConfig, kind: configs.Method) -> list[tuple[str, st
     parameters = sum(p.numel() for p in model.parameters())
     check_length(config, model)
     data = read(config, kind, config.data)
-    plan = make_method(config, kind, data, lambda: torch.zeros(len(data.documents))).plan()
+    plan = make_method(config, kind, data, lambda: torch.zeros(len(data.documents)), Ranks()).plan()
     lengths = data.lengths
     rows = [row for step in plan for micro in step for row in micro.rows]
     filled = sum(lengths[n] for row in rows for n in row)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from troupe.train.finetune.loop import State
 from troupe.train.models.folders import hugging_face_tensors
+from troupe.train.parallel.checkpoint import whole_tensors
 
 KEPT = (
     "config.json",
@@ -24,13 +25,19 @@ KEPT = (
 
 
 def export_run(state: State) -> Path:
-    """Write `model` in the run's folder, bfloat16, in one rename; gives the folder."""
+    """Write `model` in the run's folder, bfloat16, in one rename; gives the folder. All processes
+    must call it; the first writes."""
     target = state.config.run / "model"
     partial = target.with_suffix(".partial")
+    tensors = whole_tensors(state.model)
+    if not state.ranks.first:
+        return target
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    tensors = hugging_face_tensors(state.model).items()
-    half = {name: _as_stored(name, tensor).contiguous() for name, tensor in tensors}
+    half = {
+        name: _as_stored(name, tensor).contiguous()
+        for name, tensor in hugging_face_tensors(tensors).items()
+    }
     save_file(half, partial / "model.safetensors", metadata={"format": "pt"})
     for name in KEPT:
         if (state.config.base / name).exists():

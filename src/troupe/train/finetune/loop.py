@@ -1,8 +1,8 @@
 """The fine-tuning loop: steps in, a model folder out; stops and resumes bit for bit.
 
-Losses of microbatches are summed and divided by the whole step's count. A checkpoint holds
-weights, optimiser and the number of the next step; the plan and the reference's log-probabilities
-follow from the configuration and the data. Called by the command line.
+Losses of microbatches are summed, over processes too, and divided by the whole step's count. A
+checkpoint holds weights, optimiser and the number of the next step; the plan and the reference's
+log-probabilities follow from the configuration and the data. Called by the command line.
 """
 
 from __future__ import annotations
@@ -30,11 +30,16 @@ from troupe.train.finetune.methods import Imitation, Method, Pairs, Thumbs, docu
 from troupe.train.finetune.plan import Step
 from troupe.train.models.deepseek import DeepSeek
 from troupe.train.models.folders import TrainModel, load_model
-from troupe.train.runs import CHECKPOINT, adamw, append_log, write_whole
+from troupe.train.parallel import checkpoint
+from troupe.train.parallel.ranks import Ranks
+from troupe.train.parallel.shard import clip, shard
+from troupe.train.runs import adamw, append_log, write_whole
 
 log = logging.getLogger("troupe.train")
 
+CHECKPOINT = "checkpoint"
 REFERENCE = "reference.pt"
+_FACTS = ("identity", "step", "tokens", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,12 @@ class State:
     tokens: int = 0
     seconds: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
+    ranks: Ranks = field(default_factory=Ranks)
 
 
-def start(config: FinetuneConfig, kind: configs.Method) -> State:
-    """A fresh run from `config.base`. Raises `TrainError` and the engine's `CheckpointError`."""
+def start(config: FinetuneConfig, kind: configs.Method, ranks: Ranks | None = None) -> State:
+    """A fresh run from `config.base`, in this process or these. Raises `TrainError` and the
+    engine's `CheckpointError`."""
     if config.threads:
         torch.set_num_threads(config.threads)
     data = read(config, kind, config.data)
@@ -79,13 +86,18 @@ def start(config: FinetuneConfig, kind: configs.Method) -> State:
     if isinstance(model, Model):
         fold_attention(model)
     check_length(config, model)
+    ranks = ranks or Ranks()
+    shard(model, ranks)
+    optimizer = _optimizer(config, model)  # of the parts, before a pass gathers them
     config.run.mkdir(parents=True, exist_ok=True)
     identity = _identity(config, kind)
-    method = make_method(config, kind, data, lambda: _reference(config, identity, model, data))
+    method = make_method(
+        config, kind, data, lambda: _reference(config, identity, model, data, ranks), ranks
+    )
     plan = method.plan()
     if data.dropped:
         log.warning("%d examples are longer than a row and were left out", data.dropped)
-    return State(config, kind, data, method, plan, model, _optimizer(config, model), identity)
+    return State(config, kind, data, method, plan, model, optimizer, identity, ranks=ranks)
 
 
 def check_length(config: FinetuneConfig, model: TrainModel) -> None:
@@ -105,32 +117,25 @@ def read(config: FinetuneConfig, kind: configs.Method, files: Sequence[Path]) ->
 
 def save(state: State) -> None:
     """Write the checkpoint."""
-    data = {
-        "identity": state.identity,
-        "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "step": state.step,
-        "tokens": state.tokens,
-        "seconds": state.seconds,
-    }
-    write_whole(state.config.run / CHECKPOINT, data)
+    facts = {name: getattr(state, name) for name in _FACTS}
+    folder = state.config.run / CHECKPOINT
+    checkpoint.write(folder, state.model, state.optimizer, facts, state.ranks)
 
 
-def resume(config: FinetuneConfig, kind: configs.Method) -> State:
-    """Continue from the run's checkpoint. Raises `ResumeError` if there is none, or if another
-    configuration, other data or another method made it."""
+def resume(config: FinetuneConfig, kind: configs.Method, ranks: Ranks | None = None) -> State:
+    """Continue from the run's checkpoint, in as many processes as one likes. Raises `ResumeError`
+    if there is none, or if another configuration, other data or another method made it."""
     path = config.run / CHECKPOINT
-    if not path.exists():
+    if not checkpoint.exists(path):
         raise ResumeError(f"{path} does not exist: start the run without --resume")
-    saved: dict[str, Any] = torch.load(path, weights_only=True)
-    state = start(config, kind)
+    state = start(config, kind, ranks)
+    saved = checkpoint.read_facts(path, {name: getattr(state, name) for name in _FACTS})
     if saved["identity"] != state.identity:
         raise ResumeError(
             f"{path} was made by another configuration, from other data or another model: use its "
             "own, or start afresh in another folder"
         )
-    state.model.load_state_dict(saved["model"])
-    state.optimizer.load_state_dict(saved["optimizer"])
+    checkpoint.read(path, state.model, state.optimizer, state.ranks)
     state.step, state.tokens, state.seconds = saved["step"], saved["tokens"], saved["seconds"]
     return state
 
@@ -164,34 +169,35 @@ def update(state: State, step: Step) -> tuple[float, float]:
     """One update of the weights; gives the loss and the gradient's norm before clipping."""
     loss, figures = gradients(state, step)
     state.figures = figures
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.optimizer.clip)
+    norm = clip(state.model, state.config.optimizer.clip)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(state.config, state.step, len(state.plan))
     state.optimizer.step()
     if isinstance(state.model, DeepSeek):
         for router in state.model.routers():
+            state.ranks.sum(router.load)
             router.balance(state.config.optimizer.balance_rate)
-    return loss, norm.item()
+    return loss, norm
 
 
 def gradients(state: State, step: Step) -> tuple[float, dict[str, float]]:
     """Fill the parameters' gradients with those of the step's mean loss; gives it and the step's
     other figures."""
     model, method = state.model, state.method
-    model.train()
     state.optimizer.zero_grad(set_to_none=True)
-    divisor, total = method.divisor(step), 0.0
-    sums: dict[str, float] = {}
+    divisor, sums = method.divisor(step), {"loss": 0.0}
     with autocast(state.config):
         method.begin(model, step)
-    for micro in step:
+    for micro, counts in state.ranks.share(step):
+        model.train(counts)  # experts count what they are given in training
         with autocast(state.config):
             loss, figures = method.loss(model, micro)
-        (loss / divisor).backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
-        for name, value in figures.items():
-            sums[name] = sums.get(name, 0.0) + value
-    return total / divisor, {name: value / divisor for name, value in sums.items()}
+        # Sharded gradients come as the mean over processes.
+        (loss * (state.ranks.count * counts / divisor)).backward()  # type: ignore[no-untyped-call]
+        for name, value in {"loss": loss.item(), **figures}.items():
+            sums[name] = sums.get(name, 0.0) + value * counts
+    means = {name: value / divisor for name, value in state.ranks.sums(sums).items()}
+    return means.pop("loss"), means
 
 
 def learning_rate(config: FinetuneConfig, step: int, steps: int) -> float:
@@ -221,15 +227,21 @@ def autocast(config: FinetuneConfig) -> torch.autocast:
 
 
 def make_method(
-    config: FinetuneConfig, kind: configs.Method, data: Dataset, reference: Callable[[], Tensor]
+    config: FinetuneConfig,
+    kind: configs.Method,
+    data: Dataset,
+    reference: Callable[[], Tensor],
+    ranks: Ranks,
 ) -> Method:
     """The method over these documents; `reference` is called where one is needed."""
     if kind == "sft":
         return Imitation(config, data)
-    return (Pairs if kind == "dpo" else Thumbs)(config, data, reference())
+    return (Pairs if kind == "dpo" else Thumbs)(config, data, reference(), ranks)
 
 
-def _reference(config: FinetuneConfig, identity: str, model: TrainModel, data: Dataset) -> Tensor:
+def _reference(
+    config: FinetuneConfig, identity: str, model: TrainModel, data: Dataset, ranks: Ranks
+) -> Tensor:
     """Log-probabilities of all documents under the model that the run starts from: computed once,
     and kept beside the checkpoint."""
     path = config.run / REFERENCE
@@ -238,10 +250,11 @@ def _reference(config: FinetuneConfig, identity: str, model: TrainModel, data: D
         if saved["identity"] == identity:
             kept: Tensor = saved["logps"]
             return kept
-    model.eval()
     with autocast(config):
-        found = document_logps(model, data, range(len(data.documents)), config)
-    write_whole(path, {"identity": identity, "logps": found})
+        found = document_logps(model, data, range(len(data.documents)), config, ranks)
+    ranks.wait()  # no process looks for the file while it is written
+    if ranks.first:
+        write_whole(path, {"identity": identity, "logps": found})
     return found
 
 

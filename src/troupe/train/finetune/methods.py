@@ -17,6 +17,7 @@ from troupe.train.finetune.config import FinetuneConfig
 from troupe.train.finetune.data import Dataset, to_batch
 from troupe.train.finetune.plan import Microbatch, Step, microbatches, plan_examples, plan_rows
 from troupe.train.models.folders import TrainModel
+from troupe.train.parallel.ranks import Ranks
 
 
 class Method(Protocol):
@@ -40,20 +41,23 @@ class Method(Protocol):
 
 
 def document_logps(
-    model: TrainModel, data: Dataset, numbers: Sequence[int], config: FinetuneConfig
+    model: TrainModel, data: Dataset, numbers: Sequence[int], config: FinetuneConfig, ranks: Ranks
 ) -> Tensor:
     """Log-probabilities of the answers in these documents, float32 `(len(numbers),)`, without
-    gradients."""
+    gradients; the processes share the work. Leaves the model in evaluation mode."""
+    model.eval()
     batch = config.batch
     place = {number: index for index, number in enumerate(numbers)}
     found = torch.zeros(len(numbers))
     singles = [(number,) for number in numbers]
     with torch.no_grad():
-        for micro in microbatches(singles, data.lengths, batch.rows, batch.length):
+        whole = microbatches(singles, data.lengths, batch.rows, batch.length)
+        for micro, counts in ranks.share(whole):
             tensors, order = to_batch(data.documents, micro)
             logps = losses.answer_logps(model, tensors, len(order))
-            found[[place[number] for number in order]] = logps
-    return found
+            if counts:
+                found[[place[number] for number in order]] = logps
+    return ranks.sum(found)
 
 
 class Imitation:
@@ -84,9 +88,12 @@ class Imitation:
 class _Preference:
     """What pairs and thumbs share: examples in steps, and a reference."""
 
-    def __init__(self, config: FinetuneConfig, data: Dataset, reference_N: Tensor) -> None:
+    def __init__(
+        self, config: FinetuneConfig, data: Dataset, reference_N: Tensor, ranks: Ranks
+    ) -> None:
         """`reference_N`: the log-probability of each document under the model at the start."""
         self._config, self._data, self._reference = config, data, reference_N
+        self._ranks = ranks
         self._options = config.preference
 
     def plan(self) -> list[Step]:
@@ -139,8 +146,10 @@ class Pairs(_Preference):
 class Thumbs(_Preference):
     """KTO: the answer is the even document; the odd one behind it estimates the divergence."""
 
-    def __init__(self, config: FinetuneConfig, data: Dataset, reference_N: Tensor) -> None:
-        super().__init__(config, data, reference_N)
+    def __init__(
+        self, config: FinetuneConfig, data: Dataset, reference_N: Tensor, ranks: Ranks
+    ) -> None:
+        super().__init__(config, data, reference_N, ranks)
         self._divergence = torch.zeros(())
 
     def _trained(self) -> list[tuple[int, ...]]:
@@ -148,7 +157,7 @@ class Thumbs(_Preference):
 
     def begin(self, model: TrainModel, step: Step) -> None:
         others = [number + 1 for micro in step for number in micro.documents]
-        logps = document_logps(model, self._data, others, self._config)
+        logps = document_logps(model, self._data, others, self._config, self._ranks)
         self._divergence = (logps - self._reference[others]).mean().clamp(min=0)
 
     def divisor(self, step: Step) -> float:

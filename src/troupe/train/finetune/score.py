@@ -15,6 +15,8 @@ from troupe.train.finetune.data import Dataset
 from troupe.train.finetune.loop import State, autocast, make_method, read
 from troupe.train.finetune.methods import document_logps
 from troupe.train.models.folders import TrainModel, load_model
+from troupe.train.parallel.ranks import Ranks
+from troupe.train.parallel.shard import shard
 
 
 def score(state: State) -> list[tuple[str, float, float]]:
@@ -22,27 +24,35 @@ def score(state: State) -> list[tuple[str, float, float]]:
     if not state.config.held_out:
         return []
     data = read(state.config, state.kind, state.config.held_out)
-    base = load_model(state.config.base)
-    before = held_out_figures(state.config, state.kind, data, base, base)
-    after = held_out_figures(state.config, state.kind, data, state.model, base)
+    base, ranks = load_model(state.config.base), state.ranks
+    shard(base, ranks)
+    before = held_out_figures(state.config, state.kind, data, base, base, ranks)
+    after = held_out_figures(state.config, state.kind, data, state.model, base, ranks)
     return [(name, before[name], after[name]) for name in after]
 
 
 def held_out_figures(
-    config: FinetuneConfig, kind: configs.Method, data: Dataset, model: TrainModel, base: TrainModel
+    config: FinetuneConfig,
+    kind: configs.Method,
+    data: Dataset,
+    model: TrainModel,
+    base: TrainModel,
+    ranks: Ranks,
 ) -> dict[str, float]:
     """`loss`, and what the method's steps report beside it, over all of `data`."""
-    model.eval()
     numbers: Sequence[int] = range(len(data.documents))
     once = config.model_copy(update={"epochs": 1})
     with torch.no_grad(), autocast(config):
-        method = make_method(once, kind, data, lambda: document_logps(base, data, numbers, config))
+        method = make_method(
+            once, kind, data, lambda: document_logps(base, data, numbers, config, ranks), ranks
+        )
         plan = method.plan()
         whole = tuple(micro for step in plan for micro in step)
         method.begin(model, whole)
         divisor, sums = method.divisor(whole), {"loss": 0.0}
-        for micro in whole:
+        model.eval()
+        for micro, counts in ranks.share(whole):
             loss, figures = method.loss(model, micro)
             for name, value in {"loss": loss.item(), **figures}.items():
-                sums[name] = sums.get(name, 0.0) + value
-    return {name: value / divisor for name, value in sums.items()}
+                sums[name] = sums.get(name, 0.0) + value * counts
+    return {name: value / divisor for name, value in ranks.sums(sums).items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,10 +50,10 @@ def load_model(folder: Path) -> TrainModel:
     return model.eval()
 
 
-def hugging_face_tensors(model: TrainModel) -> dict[str, Tensor]:
-    """The model's tensors by the names of its folder."""
+def hugging_face_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A model's state by the names of its folder."""
     tensors: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in state.items():
         match = _EXPERTS.match(name)
         if match is None:
             tensors[name] = tensor
@@ -75,7 +75,7 @@ def _expert_parts(kind: str, stacked: Tensor) -> Iterator[tuple[str, int, Tensor
 def _read(model: DeepSeek, folder: Path) -> None:
     weights = Weights(folder)
     unread = set(weights)
-    for name, tensor in hugging_face_tensors(model).items():
+    for name, tensor in hugging_face_tensors(model.state_dict()).items():
         if name not in unread:
             raise CheckpointError(f"{folder}: there is no tensor {name}")
         found = torch.from_numpy(weights[name])
