@@ -27,6 +27,7 @@ from troupe.engine.errors import CheckpointError, EngineError, EngineStopped, In
 from troupe.engine.generation import Generation, Times
 from troupe.engine.grammar import Constraint, Grammars
 from troupe.engine.logprobs import MAX_LOGPROBS
+from troupe.engine.lookup import Lookup
 from troupe.engine.memory import layout_of
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampling import SamplingParams
@@ -198,6 +199,7 @@ class Engine:
                 vocabulary=self.vocabulary,
                 deliver=deliver,
                 times=Times(submitted),
+                lookup=Lookup() if self.options.prompt_lookup else None,
             )
             for candidate in range(request.n)
         ]

@@ -14,8 +14,10 @@ from troupe.engine.grammar import Constraint
 from troupe.engine.inflight import Wait
 from troupe.engine.kv import Lease
 from troupe.engine.kv.index import NOTHING, chained
+from troupe.engine.lookup import Lookup, Pace
 from troupe.engine.sampler import Sampler
-from troupe.engine.steps import PAGE
+from troupe.engine.scheduler import Slice
+from troupe.engine.steps import PAGE, Span
 from troupe.engine.text import Detokenizer, StopFinder, Vocabulary
 from troupe.engine.types import Chunk, FinishReason, GenerateRequest, Prefix, Usage
 
@@ -44,6 +46,7 @@ class Generation:
     vocabulary: Vocabulary
     deliver: Deliver  # called from the worker's thread
     times: Times
+    lookup: Lookup | None  # None: its tokens are not guessed
     prompt: list[int] = field(init=False)
     tokens: list[int] = field(init=False)
     computed: int = 0
@@ -52,6 +55,7 @@ class Generation:
     urgency: float = 0.0  # the scheduler's, as is `seat`
     seat: int = 0
     wait: Wait[Generation] | None = None  # whose pages it waits for
+    draft: list[int] = field(default_factory=list)  # guesses in the step that runs
     cancelled: bool = False
     # Candidates that draw their first token from this one's logits, and queue up then.
     followers: list[Generation] = field(default_factory=list)
@@ -113,9 +117,40 @@ class Generation:
         self.lease, self.computed = lease, lease.cached
         return lost
 
+    def candidates(self) -> list[Generation]:
+        """Those that draw from its row: itself, and at its first token all of its request."""
+        followers, self.followers = self.followers, []
+        for follower in followers:
+            follower.urgency = self.urgency
+            follower.times.admitted = self.times.admitted
+        return [self, *followers]
+
+    def guess(self, worth: float, most: int) -> int:
+        """Guess the tokens behind the one to run, up to `most` and if a chance of `worth` is
+        reached. Returns how many were."""
+        self.draft = []
+        if self.lookup is not None and self.decoding and self.pending == 1:
+            most = min(most, self.limit - len(self.tokens) - 1)  # the last row draws one more
+            self.draft = self.lookup.guess(self.tokens, worth, most)
+        return len(self.draft)
+
+    def span(self, count: int) -> Span:
+        """Its next `count` rows, guesses included."""
+        assert self.lease is not None
+        end = self.computed + count - len(self.draft)
+        return Span(
+            tokens=self.tokens[self.computed : end] + self.draft,
+            start=self.computed,
+            pages=self.lease.pages,
+            wants_logits=1 + len(self.draft) if end == len(self.tokens) else 0,
+            local=self.lease.local,
+        )
+
     def take(self, token: int) -> tuple[str, FinishReason | None]:
         """Add a drawn token; the text it frees, and the reason to end if there is one now."""
         self.tokens.append(token)
+        if self.lookup is not None:
+            self.lookup.learn(token)
         if token in self.end_ids:
             return self._flush(), "stop"
         text = self._stops.push(self._text.push(token))
@@ -181,3 +216,16 @@ class Generation:
         """Text held back for half characters and possible stop strings, now that no more comes."""
         text = self._stops.push(self._text.finish())
         return text + self._stops.finish()
+
+
+def with_guesses(
+    slices: Sequence[Slice[Generation]], pace: Pace, step_tokens: int
+) -> list[Slice[Generation]]:
+    """The same slices, decodes with guesses behind them where a step has rows left and they pay."""
+    rows = sum(piece.count for piece in slices)
+    guessed: list[Slice[Generation]] = []
+    for piece in slices:
+        count = piece.job.guess(pace.worth(rows), step_tokens - rows)
+        guessed.append(Slice(piece.job, piece.count + count))
+        rows += count
+    return guessed

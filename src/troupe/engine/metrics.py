@@ -74,6 +74,8 @@ class Metrics:
             "queue_target_seconds",
             "Where the dial stands: the longest wait a request is queued for; +Inf is no limit.",
         )
+        self.guessed_tokens = counter("guessed_tokens", "Tokens guessed from the prompt and run.")
+        self.guessed_right = counter("guessed_right_tokens", "Guessed tokens that were then drawn.")
         self.steps = counter("steps", "Inference steps.")
         self.batch_fill = histogram(
             "batch_fill", "Rows of a step over the most that a step may have.", _FILL

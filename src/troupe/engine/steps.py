@@ -38,7 +38,7 @@ class Span:
     tokens: Sequence[int]
     start: int
     pages: Sequence[int]
-    wants_logits: bool  # of its last token
+    wants_logits: int  # of so many of its last tokens; True is of the last one
     local: Sequence[int] | None = None  # None: sliding layers use `pages` too
 
 
@@ -93,7 +93,7 @@ class StepModel(Protocol[A_contra]):
     def step(self, spans: Sequence[Span], arena: A_contra) -> Floats:
         """Run all spans (`MAX_ROWS` tokens at most), storing their keys and values in `arena`.
 
-        Returns logits `(spans that want them, vocabulary)`, in the order of `spans`. A row's
+        Returns logits `(rows that are wanted, vocabulary)`, in the order of `spans`. A row's
         logits depend on its own sequence's tokens and on nothing else.
         """
         ...

@@ -34,6 +34,7 @@ class EngineOptions:
     queue_target_s: float | None = None  # requests that would wait longer are refused
     peak_flops: float | None = None  # a second, for the utilisation; None: measured at start
     context_length: int | None = None  # tokens, prompt and answer; None: what the model can
+    prompt_lookup: bool = True  # guess tokens from the prompt where that pays
     backend: Name = "auto"  # native (C++, int8), eager (torch, float32), or the first that serves
 
 

@@ -20,15 +20,16 @@ from typing import Literal
 from troupe.engine.config import ModelConfig
 from troupe.engine.cuts import NO_TOKEN
 from troupe.engine.errors import EngineError, EngineStopped
-from troupe.engine.generation import Generation
+from troupe.engine.generation import Generation, with_guesses
 from troupe.engine.inflight import leader_of
 from troupe.engine.kv import check
+from troupe.engine.lookup import Pace
 from troupe.engine.memory import Memory
 from troupe.engine.meter import StepMeter
 from troupe.engine.metrics import Metrics
 from troupe.engine.sampler import Drawn, draw
 from troupe.engine.scheduler import Admission, Dial, Scheduler, Slice, urgency
-from troupe.engine.steps import AnyBackend, Arena, Span, StepModel
+from troupe.engine.steps import AnyBackend, Arena, Floats, StepModel
 from troupe.engine.types import Chunk, EngineOptions, FinishReason
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Worker:
         )
         self._changed = threading.Condition()  # guards the scheduler, `state` and `_stopping`
         self._stopping = False
+        self._pace = Pace()
         self._service_s = _ASSUMED_SERVICE_S
         self.state: State = "loading"
         self.why_not = "the model is being loaded"
@@ -163,7 +165,7 @@ class Worker:
                     slices = self._scheduler.plan()
                     self._count()
                 if slices:
-                    self._step(model, slices)
+                    self._step(model, with_guesses(slices, self._pace, self.dial.step_tokens))
         except Exception as error:
             log.exception("engine worker failed")
             self._set_state("failed", f"the engine failed: {error}")
@@ -248,7 +250,8 @@ class Worker:
         if not slices:
             return
         started = time.monotonic()
-        spans = [_span(piece) for piece in slices]
+        worked = time.thread_time()  # what others do on this machine does not count
+        spans = [piece.job.span(piece.count) for piece in slices]
         try:
             logits = model.step(spans, self._memory.arena)
         except Exception as error:
@@ -257,35 +260,50 @@ class Worker:
                 failure = EngineStopped(f"the inference step failed: {error}")
                 self._end(piece.job, failure, "failed")
             return
+        rows = sum(piece.count for piece in slices)
         prefill = sum(piece.count for piece in slices if not piece.job.decoding)
-        fill = sum(piece.count for piece in slices) / self.dial.step_tokens
-        self._meter.step(spans, prefill, fill, time.monotonic() - started)
-        drawing: list[Generation] = []
-        wanted: list[int] = []  # rows of logits
-        count = 0
+        self._meter.step(spans, prefill, rows / self.dial.step_tokens, time.monotonic() - started)
+        drawing: list[tuple[Generation, int]] = []  # and its row of logits
+        row = 0
         for piece in slices:
             job = piece.job
-            job.computed += piece.count
+            job.computed += piece.count - len(job.draft)
             assert job.lease is not None
             self.cache.share(job.lease, job.tokens, job.computed)  # for others to find
             if job.pending:
                 continue
-            candidates = _candidates(job)
-            drawing += candidates
-            wanted += [count] * len(candidates)
-            count += 1
-        if not drawing:
-            return
-        if len(wanted) > count:
+            drawing += [(one, row) for one in job.candidates()]
+            row += 1 + len(job.draft)
+            self._metrics.guessed_tokens.inc(len(job.draft))
+        while drawing:
+            drawing = self._draw(drawing, logits)
+        if row == rows:
+            self._pace.observe(rows, time.thread_time() - worked)
+
+    def _draw(
+        self, drawing: Sequence[tuple[Generation, int]], logits: Floats
+    ) -> list[tuple[Generation, int]]:
+        """Draw and deliver a token for each. Returns those whose next row is to be drawn from too,
+        since its token was guessed right."""
+        wanted = [row for _, row in drawing]
+        if wanted != list(range(len(logits))):
             logits = logits[wanted]
-        drawn = draw(logits, [job.sampler for job in drawing])
-        for job, one in zip(drawing, drawn, strict=True):
+        going: list[tuple[Generation, int]] = []
+        drawn = draw(logits, [job.sampler for job, _ in drawing])
+        for (job, row), one in zip(drawing, drawn, strict=True):
             if one.token == NO_TOKEN:  # this answer's fault alone
                 why = f"a token could not be drawn: {job.sampler.fault}"
                 log.error(why, extra={"request_id": job.request.request_id})
                 self._end(job, EngineStopped(why), "failed")
-            else:
-                self._take(job, one)
+                continue
+            guessed = job.draft[:1] == [one.token]
+            job.draft = job.draft[1:] if guessed else []
+            if guessed:
+                self._metrics.guessed_right.inc()
+            if self._take(job, one) and guessed:
+                job.computed += 1  # its row has been run already
+                going.append((job, row + 1))
+        return going
 
     def _with_room(self, slices: Sequence[Slice[Generation]]) -> list[Slice[Generation]]:
         """Those slices that have pages to write to, the oldest generations served first. When there
@@ -295,6 +313,9 @@ class Worker:
             job = piece.job
             end = job.computed + piece.count
             while job.lease is not None and not self.cache.grow(job.lease, job.computed, end):
+                if job.draft:  # nobody gives way to a guess
+                    end, job.draft = end - len(job.draft), []
+                    continue
                 with self._changed:
                     youngest = self._scheduler.youngest()
                     alone = len(self._scheduler.running) == 1
@@ -303,7 +324,11 @@ class Worker:
                     self._end(job, EngineStopped(why), "failed")
                 else:
                     self._give_way(youngest)
-        return [piece for piece in slices if piece.job.lease is not None]
+        return [
+            Slice(piece.job, 1 + len(piece.job.draft)) if piece.job.decoding else piece
+            for piece in slices
+            if piece.job.lease is not None
+        ]
 
     def _give_way(self, job: Generation) -> None:
         assert job.lease is not None
@@ -313,8 +338,8 @@ class Worker:
             self._scheduler.preempt(job)
         self._metrics.preempted.inc()
 
-    def _take(self, job: Generation, drawn: Drawn) -> None:
-        """Deliver what a drawn token brings."""
+    def _take(self, job: Generation, drawn: Drawn) -> bool:
+        """Deliver what a drawn token brings. Returns whether the answer goes on."""
         now = time.monotonic()
         if not job.times.first_token:
             job.times.first_token = now
@@ -327,11 +352,12 @@ class Worker:
         if reason is not None:
             last = replace(chunk, finish_reason=reason, usage=job.usage(now), prefix=job.left)
             self._end(job, last, reason)
-            return
+            return False
         job.deliver(chunk)
         if job.lease is None:
             with self._changed:
                 self._scheduler.rejoin(job)
+        return True
 
     def _end(
         self, job: Generation, last: Chunk | Exception, outcome: FinishReason | Literal["failed"]
@@ -371,25 +397,3 @@ class Worker:
         self._metrics.waiting.set(len(self._scheduler.waiting))
         self._metrics.swapped.set(len(self._scheduler.swapped))
         self._memory.count()
-
-
-def _candidates(job: Generation) -> list[Generation]:
-    """Those that draw from a job's row: itself, and at its first token all of its request."""
-    followers, job.followers = job.followers, []
-    for follower in followers:
-        follower.urgency = job.urgency
-        follower.times.admitted = job.times.admitted
-    return [job, *followers]
-
-
-def _span(piece: Slice[Generation]) -> Span:
-    job = piece.job
-    assert job.lease is not None
-    end = job.computed + piece.count
-    return Span(
-        tokens=job.tokens[job.computed : end],
-        start=job.computed,
-        pages=job.lease.pages,
-        wants_logits=end == len(job.tokens),
-        local=job.lease.local,
-    )

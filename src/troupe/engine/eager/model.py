@@ -108,7 +108,7 @@ class EagerModel:
     def step(self, spans: Sequence[Span], arena: EagerArena) -> Floats:
         """Run all spans (`MAX_ROWS` tokens at most), storing their keys and values in `arena`.
 
-        Returns float32 logits `(spans that want them, vocabulary)`, in the order of `spans`.
+        Returns float32 logits `(rows that are wanted, vocabulary)`, in the order of `spans`.
         """
         config = self.config
         ordered = sorted(range(len(spans)), key=lambda i: len(spans[i].tokens) > 1)
@@ -130,19 +130,25 @@ class EagerModel:
         for i in ordered:
             row += len(spans[i].tokens)
             ends[i] = row - 1
-        wanted = [i for i, span in enumerate(spans) if span.wants_logits]
+        # Each wanted row by its span, and how far it is from the span's end.
+        wanted = [
+            (i, back) for i, span in enumerate(spans) for back in reversed(range(span.wants_logits))
+        ]
         if not wanted:
             return torch.empty(0, config.vocab_size).numpy()
-        last = x_MD[[ends[i] for i in wanted]]
-        return self._finish([spans[i] for i in wanted], last, arena).numpy()
+        x_RD = x_MD[[ends[i] - back for i, back in wanted]]
+        return self._finish([(spans[i], back) for i, back in wanted], x_RD, arena).numpy()
 
-    def _finish(self, spans: Sequence[Span], x_RD: Tensor, arena: EagerArena) -> Tensor:
-        """The shared layers and the head, for the last row of each span."""
-        config, rows = self.config, len(spans)
+    def _finish(
+        self, wanted: Sequence[tuple[Span, int]], x_RD: Tensor, arena: EagerArena
+    ) -> Tensor:
+        """The shared layers and the head, for rows so far from the ends of their spans."""
+        config, rows = self.config, len(wanted)
         pad = padded_rows(rows) - rows
         x_MD = F.pad(x_RD, (0, 0, 0, pad))
         if config.num_kv_shared_layers:
-            positions = [span.start + len(span.tokens) - 1 for span in spans]
+            positions = [span.start + len(span.tokens) - 1 - back for span, back in wanted]
+            spans = [span for span, _ in wanted]
             groups = [_Group(0, rows, self._views(positions, spans))]
             ropes = self._rope_rows(positions, pad)
             gathered: dict[int, Tensor] = {}

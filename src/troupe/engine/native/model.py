@@ -97,7 +97,7 @@ class NativeModel:
     def step(self, spans: Sequence[Span], arena: NativeArena) -> Floats:
         """Run all spans (`MAX_ROWS` tokens at most), storing their keys and values in `arena`.
 
-        Returns float32 logits `(spans that want them, vocabulary)`, in the order of `spans`. Raises
+        Returns float32 logits `(rows that are wanted, vocabulary)`, in the order of `spans`. Raises
         `ValueError` for a step that is too long.
         """
         tokens: list[int] = []
@@ -114,8 +114,7 @@ class NativeModel:
             reach = -(-(span.start + count) // PAGE)
             pages += span.pages[:reach]
             local += (span.pages if span.local is None else span.local)[:reach]
-            if span.wants_logits:
-                wanted.append(len(tokens) - 1)
+            wanted += range(len(tokens) - span.wants_logits, len(tokens))
         if not 0 < len(tokens) <= MAX_ROWS or max(positions) >= self._context:
             raise ValueError(  # it would write beyond its memory
                 f"a step of {len(tokens)} tokens, up to position {max(positions, default=0)}; it "
