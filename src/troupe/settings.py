@@ -107,6 +107,12 @@ class Settings(BaseSettings):
         description="What computes the engine's steps: `native` (the C++ operator, int8), `eager` "
         "(torch, float32), or `auto`: the operator where it is built and serves the model.",
     )
+    engine_pack_gb: float = Field(
+        default=64.0,
+        ge=0,
+        description="Disk space in GB for large models' weights as the engine packs them, so that "
+        "it need not pack them at each start; 0 keeps none.",
+    )
     engine_kv_mb: int = Field(
         default=256, ge=16, description="Memory for keys and values kept between turns, in MB."
     )
@@ -198,6 +204,16 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The home folder, absolute, with `~` expanded."""
         return self.home.expanduser().resolve()
+
+    @property
+    def pack_folder(self) -> Path:
+        """Where packed weights are kept whose model's own folder cannot be written."""
+        return self.root / "cache" / "packed"
+
+    @property
+    def pack_bytes(self) -> int:
+        """`engine_pack_gb` in bytes."""
+        return int(self.engine_pack_gb * 1e9)
 
     @property
     def model_folder(self) -> Path:

@@ -13,7 +13,10 @@ import pytest
 
 from tests.engine.conftest import write_checkpoint
 from tests.support.platform import free_ports
+from troupe.engine.config import ModelConfig
+from troupe.engine.native.packfile import BESIDE, PackCache, packed
 from troupe.engine.trial import Closeness
+from troupe.engine.weights import Weights
 from troupe.ops.errors import ModelError
 from troupe.ops.model_check import Finding, check, count, judge
 from troupe.ops.models import add, find, folder_of, known, look_at, remove
@@ -60,6 +63,24 @@ def test_a_folder_gets_a_name_and_loses_it(settings: Settings, folder: Path, cop
     assert "mine" not in [known_model.name for known_model in known(settings)]
     assert look_at(folder).fit
     assert list(folder_of(settings).iterdir()) == []
+
+
+def test_a_model_that_is_removed_takes_its_packed_weights_along(
+    settings: Settings, folder: Path
+) -> None:
+    config, weights = ModelConfig.load(folder), Weights(folder)
+    add(settings, folder, "mine")
+    packed(folder, config, weights, PackCache(least=0))
+    assert (folder / BESIDE).is_file()
+    (folder / BESIDE).rename(folder / "aside")
+    (folder / BESIDE).mkdir()
+    packed(folder, config, weights, PackCache(settings.pack_folder, least=0))
+    assert len(list(settings.pack_folder.iterdir())) == 1
+    (folder / BESIDE).rmdir()
+    (folder / "aside").rename(folder / BESIDE)
+    remove(settings, "mine")
+    assert not (folder / BESIDE).exists()
+    assert list(settings.pack_folder.iterdir()) == []
 
 
 def test_the_setting_takes_a_name_or_a_path(settings: Settings, folder: Path) -> None:

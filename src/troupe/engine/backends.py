@@ -7,35 +7,39 @@ from __future__ import annotations
 
 import logging
 import platform
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError, EngineError
 from troupe.engine.steps import AnyBackend, Backend
+
+if TYPE_CHECKING:
+    from troupe.engine.native.packfile import PackCache
 
 log = logging.getLogger(__name__)
 
 Name = Literal["auto", "native", "eager"]
 
 
-def choose(name: Name, config: ModelConfig) -> AnyBackend:
+def choose(name: Name, config: ModelConfig, packs: PackCache | None = None) -> AnyBackend:
     """The backend of this name; `auto` takes the C++ operator where it has been built and serves
-    the model's shape. Raises `EngineError` if it cannot be had, `CheckpointError` if it does not
-    serve the shape."""
+    the model's shape. `packs` says where packed weights are kept, if anywhere. Raises `EngineError`
+    if it cannot be had, `CheckpointError` if it does not serve the shape."""
     if name == "eager":
         return _eager()
     if name == "native":
-        return _native(config)
+        return _native(config, packs)
     try:
-        return _native(config)
+        return _native(config, packs)
     except (EngineError, CheckpointError) as error:
         log.warning("steps go through torch", extra={"why": str(error)})
         return _eager()
 
 
-def _native(config: ModelConfig) -> AnyBackend:
+def _native(config: ModelConfig, packs: PackCache | None) -> AnyBackend:
     from troupe.engine.native import library
     from troupe.engine.native.arena import NativeArena, token_bytes
     from troupe.engine.native.model import NativeModel, check
@@ -50,7 +54,8 @@ def _native(config: ModelConfig) -> AnyBackend:
     def version() -> str:
         return blake2b(library.path().read_bytes(), digest_size=16).hexdigest()
 
-    return Backend("native", token_bytes, NativeArena, NativeModel.load, rate, version)
+    load = partial(NativeModel.load, cache=packs)
+    return Backend("native", token_bytes, NativeArena, load, rate, version)
 
 
 def _eager() -> AnyBackend:

@@ -30,6 +30,7 @@ from troupe.engine.logprobs import MAX_LOGPROBS
 from troupe.engine.lookup import Lookup
 from troupe.engine.memory import layout_of
 from troupe.engine.metrics import Metrics
+from troupe.engine.native.packfile import PackCache
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
 from troupe.engine.steps import MAX_ROWS
@@ -68,7 +69,8 @@ class Engine:
         )
         self.default_sampling = SamplingParams.defaults(folder)
         self.context_length = _context_length(self.config, options, folder)
-        backend = choose(options.backend, self.config)
+        packs = PackCache(options.pack_folder, options.pack_bytes)
+        backend = choose(options.backend, self.config, packs)
         least = layout_of(self.config, self.context_length, backend)
         _check_options(options, least.least_bytes, self.context_length)
         self.metrics = Metrics()

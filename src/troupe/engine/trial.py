@@ -20,6 +20,7 @@ import numpy as np
 from troupe.engine.backends import Name, choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.cuts import softmax
+from troupe.engine.native.packfile import PackCache
 from troupe.engine.steps import PAGE, Arena, Floats, Span, StepModel
 from troupe.engine.text import Vocabulary
 from troupe.engine.weights import parameters
@@ -59,12 +60,15 @@ class Trial:
     not_compared: str  # why there is no `closeness`; empty where there is
 
 
-def trial(folder: Path, backend: Name, threads: int, free_bytes: int) -> Trial:
-    """Try the model in `folder`. `free_bytes`: memory that the reference may take. Raises
-    `CheckpointError` and `EngineError` for a model that cannot be served."""
+def trial(
+    folder: Path, backend: Name, threads: int, free_bytes: int, packs: PackCache | None = None
+) -> Trial:
+    """Try the model in `folder`. `free_bytes`: memory that the reference may take; `packs`: where
+    packed weights are kept. Raises `CheckpointError` and `EngineError` for a model that cannot be
+    served."""
     config, vocabulary = ModelConfig.load(folder), Vocabulary.load(folder)
     ids = _tokens(config, vocabulary)
-    chosen = choose(backend, config)
+    chosen = choose(backend, config, packs)
     context = min(config.max_position_embeddings, CONTEXT)
     started = time.perf_counter()
     model = chosen.load(folder, context, threads)

@@ -36,6 +36,8 @@ class EngineOptions:
     context_length: int | None = None  # tokens, prompt and answer; None: what the model can
     prompt_lookup: bool = True  # guess tokens from the prompt where that pays
     backend: Name = "auto"  # native (C++, int8), eager (torch, float32), or the first that serves
+    pack_folder: Path | None = None  # for packed weights whose model's folder cannot be written
+    pack_bytes: int = 64 * 2**30  # of that folder, and of one model's packed weights; 0 keeps none
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def check(settings: Settings, folder: Path) -> Iterator[Finding]:
         f"{shape.family}, {count(shape.parameters)} parameters, context {shape.context:,} tokens",
     )
     yield _template(folder)
+    from troupe.engine.native.packfile import PackCache
     from troupe.engine.trial import peak_bytes, trial
 
     before = peak_bytes()
@@ -52,6 +53,7 @@ def check(settings: Settings, folder: Path) -> Iterator[Finding]:
         settings.engine_backend,
         settings.engine_threads,
         psutil.virtual_memory().available,
+        PackCache(settings.pack_folder, settings.pack_bytes),
     )
     taken = (found.peak_bytes - before) / 2**20
     yield Finding("backend", "ok", f"{found.backend}: {found.how}")

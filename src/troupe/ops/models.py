@@ -179,7 +179,7 @@ def make_folder(settings: Settings) -> Path:
 
 def remove(settings: Settings, name: str) -> Path:
     """Forget a model that was added or downloaded: a link goes, a folder goes with all that is in
-    it. Returns where it was. Raises `ModelError`."""
+    it, and what the engine packed of it. Returns where it was. Raises `ModelError`."""
     target = folder_of(settings) / name
     if not _NAME.fullmatch(name) or not os.path.lexists(target):
         known_names = ", ".join(sorted(p.name for p in folder_of(settings).glob("[!.]*"))) or "none"
@@ -187,10 +187,19 @@ def remove(settings: Settings, name: str) -> Path:
             f"there is no model {name} under {folder_of(settings)}", f"There are: {known_names}"
         )
     try:
+        if look_at(target).fit:
+            _forget_packed(settings, target)
         delete(target)
     except OSError as error:
         raise ModelError(f"{target} cannot be removed: {error}") from error
     return target
+
+
+def _forget_packed(settings: Settings, folder: Path) -> None:
+    """Delete what the engine packed of a model. Raises `OSError`."""
+    from troupe.engine.native.packfile import PackCache, forget
+
+    forget(folder, PackCache(settings.pack_folder))
 
 
 def delete(path: Path) -> None:

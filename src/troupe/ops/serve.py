@@ -80,6 +80,8 @@ def engine(settings: Settings) -> None:
             kv_dir=settings.engine_kv_dir or settings.root / "engine-memory",
             max_sequences=settings.engine_max_sequences,
             backend=settings.engine_backend,
+            pack_folder=settings.pack_folder,
+            pack_bytes=settings.pack_bytes,
             step_tokens=settings.engine_step_tokens,
             queue_target_s=settings.engine_queue_target_s,
         ),

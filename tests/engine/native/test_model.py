@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from troupe.engine.errors import CheckpointError
 from troupe.engine.native import library
 from troupe.engine.native.arena import NativeArena
 from troupe.engine.native.model import NativeModel
+from troupe.engine.native.packing import InMemory, PackedModel
 from troupe.engine.steps import PAGE, Floats, Span
 from troupe.settings import MODELS
 from troupe.train.corpus import Size
@@ -47,8 +48,12 @@ def best() -> Iterator[None]:
 
 def native(config: ModelConfig, threads: int = 1) -> NativeModel:
     state = random_model(config).state_dict()
-    weights = {name: tensor.numpy() for name, tensor in state.items()}
-    return NativeModel(config, weights, config.max_position_embeddings, threads)
+    return NativeModel(config, packed(config, state), config.max_position_embeddings, threads)
+
+
+def packed(config: ModelConfig, state: Mapping[str, torch.Tensor]) -> PackedModel:
+    weights = InMemory({name: tensor.numpy() for name, tensor in state.items()})
+    return PackedModel.in_memory(config, weights)
 
 
 def run_alone(model: NativeModel, ids: list[int], pages: list[int], chunks: list[int]) -> Floats:
@@ -86,8 +91,7 @@ def test_rounding_costs_no_family_much(config: ModelConfig) -> None:
     """At most 0.005 nats of Kullback-Leibler divergence from float32, with weights like trained
     ones; what is left out or done twice costs a hundred times that."""
     reference = reference_of(config)
-    weights = {name: tensor.numpy() for name, tensor in reference.state_dict().items()}
-    model, found = NativeModel(config, weights, 128), []
+    model, found = NativeModel(config, packed(config, reference.state_dict()), 128), []
     for seed in range(6):
         ids = torch.randint(0, 512, (60,), generator=torch.Generator().manual_seed(seed)).tolist()
         with torch.no_grad():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,16 @@ from troupe.engine.config import SLIDING, ModelConfig, Rope
 from troupe.engine.errors import CheckpointError, EngineError
 from troupe.engine.native import library
 from troupe.engine.native.arena import NativeArena, page_stride
-from troupe.engine.native.pack import Packed, bfloat16, pack
+from troupe.engine.native.packfile import PackCache, packed
+from troupe.engine.native.packing import PackedModel
 from troupe.engine.steps import MAX_ROWS, PAGE, Floats, Span
 from troupe.engine.weights import Weights
 
+_MATRICES = ("qkv", "out", "gate_up", "down")
+_VECTORS = (
+    "qkv_bias", "out_bias", "gate_up_bias", "down_bias", "query_norm", "key_norm",
+    "before_attention", "after_attention", "before_mlp", "after_mlp",
+)  # fmt: skip
 WIDEST_HEAD = 1024
 MOST_HEADS = 64
 
@@ -33,14 +39,14 @@ class NativeModel:
     """A model ready to run. Not thread-safe: one worker calls it."""
 
     def __init__(
-        self, config: ModelConfig, weights: Mapping[str, Floats], context: int, threads: int = 1
+        self, config: ModelConfig, weights: PackedModel, context: int, threads: int = 1
     ) -> None:
         """`context`: the longest sequence, in tokens. Raises `CheckpointError` for a shape that
         the operator does not serve, `EngineError` if it is not built or memory is short."""
         check(config)
         self.config, self._context = config, context
         self._library = library.load()
-        self._kept: list[Any] = []  # memory that the operator reads
+        self._kept: list[Any] = [weights]  # memory that the operator reads
         tables = {
             kind: self._rope(config.rope(config.layer_types.index(kind)), dim, context)
             for kind, dim in {(k, config.dim(i)) for i, k in enumerate(config.layer_types)}
@@ -49,13 +55,11 @@ class NativeModel:
             self._layer(weights, layer, *tables[config.layer_types[layer]])
             for layer in range(config.num_hidden_layers)
         ))  # fmt: skip
-        embedding = weights["model.embed_tokens.weight"]
-        head = embedding if config.tie_word_embeddings else weights["lm_head.weight"]
         described = library.Model(
             layers=layers,
-            embedding=self._keep(bfloat16(embedding)),
-            head=self._matrix(head),
-            norm=self._keep(weights["model.norm.weight"] + np.float32(config.norm_offset)),
+            embedding=weights.address("embedding"),
+            head=weights.matrix("head"),
+            norm=weights.address("norm"),
             layer_count=config.num_hidden_layers,
             first_shared=config.first_shared_layer,
             hidden=config.hidden_size,
@@ -82,12 +86,15 @@ class NativeModel:
             self._library.troupe_model_free(model)
 
     @classmethod
-    def load(cls, folder: Path, context: int, threads: int = 1) -> NativeModel:
-        """Read a Hugging Face folder. Raises `CheckpointError`, `EngineError`."""
+    def load(
+        cls, folder: Path, context: int, threads: int = 1, cache: PackCache | None = None
+    ) -> NativeModel:
+        """Read a Hugging Face folder; `cache` says where packed weights are kept, if anywhere.
+        Raises `CheckpointError`, `EngineError`."""
         config = ModelConfig.load(folder)
         weights = Weights(folder)
         weights.check(config)
-        return cls(config, weights, context, threads)
+        return cls(config, packed(folder, config, weights, cache), context, threads)
 
     @property
     def how(self) -> str:
@@ -138,61 +145,29 @@ class NativeModel:
         self._kept.append(array)
         return array.ctypes.data
 
-    def _matrix(self, *weights: Floats) -> library.Matrix:
-        packed: Packed = pack(*weights)
-        self._kept.append(packed)
-        return packed.matrix()
-
     def _rope(self, rope: Rope, dim: int, context: int) -> tuple[int, int]:
         """Cosines and sines of each position, `(context, dim / 2)` float32."""
         cos, sin = rope.table(dim, context)
         return self._keep(cos), self._keep(sin)
 
-    def _layer(
-        self, weights: Mapping[str, Floats], layer: int, cos: int, sin: int
-    ) -> library.Layer:
+    def _layer(self, weights: PackedModel, layer: int, cos: int, sin: int) -> library.Layer:
         config = self.config
-
-        def get(name: str) -> Floats:
-            return weights[f"model.layers.{layer}.{name}"]
-
-        def norm(name: str, there: bool = True) -> int | None:
-            offset = np.float32(config.norm_offset)
-            return self._keep(get(f"{name}norm.weight") + offset) if there else None
-
-        def bias(there: bool, *names: str) -> int | None:
-            return self._keep(np.concatenate([get(f"{n}.bias") for n in names])) if there else None
-
-        makes_kv = layer < config.first_shared_layer
-        sandwich = config.sandwich_norms
-        qkv = [f"self_attn.{letter}_proj" for letter in ("qkv" if makes_kv else "q")]
-        scalar = weights.get(f"model.layers.{layer}.layer_scalar")  # absent is one
+        matrices = {name: weights.matrix(f"{layer}.{name}") for name in _MATRICES}
+        vectors = {name: weights.address(f"{layer}.{name}") for name in _VECTORS}
         sliding = config.layer_types[layer] == SLIDING
         return library.Layer(
-            qkv=self._matrix(*(get(f"{name}.weight") for name in qkv)),
-            out=self._matrix(get("self_attn.o_proj.weight")),
-            gate_up=self._matrix(get("mlp.gate_proj.weight"), get("mlp.up_proj.weight")),
-            down=self._matrix(get("mlp.down_proj.weight")),
-            qkv_bias=bias(config.qkv_bias, *qkv),
-            out_bias=bias(config.out_bias, "self_attn.o_proj"),
-            gate_up_bias=bias(config.mlp_bias, "mlp.gate_proj", "mlp.up_proj"),
-            down_bias=bias(config.mlp_bias, "mlp.down_proj"),
-            query_norm=norm("self_attn.q_", config.qk_norm),
-            key_norm=norm("self_attn.k_", config.qk_norm and makes_kv),
-            before_attention=norm("input_layer"),
-            after_attention=norm("post_attention_layer", sandwich),
-            before_mlp=norm("pre_feedforward_layer" if sandwich else "post_attention_layer"),
-            after_mlp=norm("post_feedforward_layer", sandwich),
+            **matrices,
+            **vectors,
             cos=cos,
             sin=sin,
             cache_stride=page_stride(config, config.kv_layer(layer)),
             cache=config.kv_layer(layer),
-            makes_kv=makes_kv,
+            makes_kv=layer < config.first_shared_layer,
             dim=config.dim(layer),
             window=config.sliding_window if sliding else 2**30,
             local=sliding,
             inner=config.mlp_size(layer),
-            scalar=1.0 if scalar is None else float(scalar[0]),
+            scalar=weights.number(f"{layer}.scalar"),
         )
 
 

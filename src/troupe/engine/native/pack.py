@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from troupe.engine.native import library
 from troupe.engine.steps import Floats
 
+LAYOUT = 1  # raise it when what follows packs differently: files packed before are made anew
 LANES = 16  # outputs of a block
 QUAD = 4  # inputs that are multiplied at a time
 
@@ -25,15 +26,14 @@ class Packed:
 
     blocks: NDArray[np.uint8]
     scale: Floats
-    outputs: int
 
     def matrix(self) -> library.Matrix:
-        """What the operator is given; this object must outlive it."""
+        """What the operator is given; the arrays must outlive it."""
         return library.Matrix(
             self.blocks.ctypes.data,
             self.scale.ctypes.data,
             self.blocks.shape[1] * QUAD,
-            self.outputs,
+            self.scale.shape[0],
         )
 
 
@@ -41,13 +41,17 @@ def pack(*weights: Floats) -> Packed:
     """Pack `(outputs, inputs)` matrices of one input, one under the other."""
     weight = np.concatenate(weights)
     outputs, inputs = weight.shape
-    largest = np.abs(weight).max(axis=1)
+    largest = np.maximum(weight.max(axis=1), -weight.min(axis=1))
     scale = (largest / 127.0).astype(np.float32)
-    rounded = np.rint(weight / np.where(scale == 0.0, 1.0, scale)[:, None])
-    padded = np.zeros((-(-outputs // LANES) * LANES, -(-inputs // QUAD) * QUAD), np.int16)
-    padded[:outputs, :inputs] = rounded
-    blocks = (padded + 128).astype(np.uint8).reshape(-1, LANES, padded.shape[1] // QUAD, QUAD)
-    return Packed(np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)), scale, outputs)
+    weight /= np.where(scale == 0.0, 1.0, scale)[:, None]
+    np.rint(weight, out=weight)
+    weight += 128.0
+    blocks, quads = -(-outputs // LANES), -(-inputs // QUAD)
+    padded = np.full((blocks * LANES, quads * QUAD), 128, np.uint8)
+    padded[:outputs, :inputs] = weight
+    words = padded.view(np.uint32).reshape(blocks, LANES, quads)  # four inputs move as one
+    moved = np.ascontiguousarray(words.transpose(0, 2, 1))
+    return Packed(moved.view(np.uint8).reshape(blocks, quads, LANES, QUAD), scale)
 
 
 def bfloat16(values: Floats) -> NDArray[np.uint16]:
