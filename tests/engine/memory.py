@@ -67,6 +67,7 @@ class Bench:
             slots = (host,) * len(counts)
             farther.append(("host", HostStore(slots, sizes), slots))
         self.disk: DiskStore | None = None
+        self.folder = folder or Path()
         if disk:
             assert folder is not None
             self.disk = DiskStore(folder, sizes)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.engine.memory import Bench
-from troupe.engine.kv import Lease, check
+from troupe.engine.kv import Lease, check, snapshot
 from troupe.engine.kv.index import NOTHING, chained
 from troupe.engine.steps import PAGE
 
@@ -89,6 +89,16 @@ class Conversations(RuleBasedStateMachine):
             digest = chained(digest, tokens[start : start + PAGE])
             found = self.bench.cache.find(salt, digest, start + PAGE)
             assert found in (None, tokens[: start + PAGE])
+
+    @precondition(lambda self: not self.running)
+    @rule()
+    def restart(self) -> None:
+        path = self.folder / "tree.npz"
+        held = snapshot.save(self.bench.cache, path, "one")
+        assert self.bench.disk is not None
+        self.bench.disk.close()
+        self.bench = self.made()
+        assert snapshot.load(self.bench.cache, path, "one") == held
 
     @invariant()
     def books_are_in_order(self) -> None:

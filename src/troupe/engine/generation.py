@@ -114,7 +114,7 @@ class Generation:
         again = self.seat > 0
         lost = max(0, self.computed - lease.cached) if again else 0
         self.cached = min(self.cached, lease.cached) if again else lease.cached
-        self.lease, self.computed = lease, lease.cached
+        self.lease, self.computed, self.draft = lease, lease.cached, []
         return lost
 
     def candidates(self) -> list[Generation]:

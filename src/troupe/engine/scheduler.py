@@ -180,6 +180,27 @@ class Scheduler(Generic[J]):
         self.running.remove(job)
         insort_right(self.swapped, job, key=lambda one: one.seat)
 
+    def make_way(
+        self,
+        slices: Sequence[Slice[J]],
+        grow: Callable[[Slice[J]], bool],
+        give_way: Callable[[J], None],
+    ) -> list[Slice[J]]:
+        """Those slices for which `grow` finds room, the oldest jobs served first. When there is
+        none, `give_way` must free what the youngest running job holds and `preempt` it: so the
+        oldest always goes on. A job that has no room alone is left out."""
+        gone: set[int] = set()
+        short: set[int] = set()
+        for piece in sorted(slices, key=lambda piece: piece.job.seat):
+            while id(piece.job) not in gone and not grow(piece):
+                if len(self.running) == 1:
+                    short.add(id(piece.job))
+                    break
+                youngest = self.youngest()
+                give_way(youngest)
+                gone.add(id(youngest))
+        return [piece for piece in slices if id(piece.job) not in gone | short]
+
     def remove(self, job: J) -> None:
         """Forget a job, wherever it is; one that is nowhere is no error."""
         for jobs in (self.running, self.swapped):

@@ -306,29 +306,23 @@ class Worker:
         return going
 
     def _with_room(self, slices: Sequence[Slice[Generation]]) -> list[Slice[Generation]]:
-        """Those slices that have pages to write to, the oldest generations served first. When there
-        are no more, the youngest gives way: what it computed is kept, in a farther tier if there is
-        one, and it goes on later where it stopped."""
-        for piece in sorted(slices, key=lambda piece: piece.job.seat):
-            job = piece.job
-            end = job.computed + piece.count
-            while job.lease is not None and not self.cache.grow(job.lease, job.computed, end):
-                if job.draft:  # nobody gives way to a guess
-                    end, job.draft = end - len(job.draft), []
-                    continue
-                with self._changed:
-                    youngest = self._scheduler.youngest()
-                    alone = len(self._scheduler.running) == 1
-                if alone:  # which the options' limits rule out
-                    why = "there is no room for this answer's keys and values"
-                    self._end(job, EngineStopped(why), "failed")
-                else:
-                    self._give_way(youngest)
-        return [
-            Slice(piece.job, 1 + len(piece.job.draft)) if piece.job.decoding else piece
-            for piece in slices
-            if piece.job.lease is not None
-        ]
+        """Those slices that have pages to write to. When there are no more, the youngest generation
+        gives way: what it computed is kept, in a farther tier if there is one, and it goes on later
+        where it stopped."""
+        served = self._scheduler.make_way(slices, self._grow, self._give_way)
+        if not served and slices and slices[0].job.lease is not None:  # the options rule this out
+            why = "there is no room for this answer's keys and values"
+            self._end(slices[0].job, EngineStopped(why), "failed")
+        return [Slice(piece.job, _rows(piece)) for piece in served]
+
+    def _grow(self, piece: Slice[Generation]) -> bool:
+        job = piece.job
+        assert job.lease is not None
+        while not self.cache.grow(job.lease, job.computed, job.computed + _rows(piece)):
+            if not job.draft:
+                return False
+            job.draft = []  # nobody gives way to a guess
+        return True
 
     def _give_way(self, job: Generation) -> None:
         assert job.lease is not None
@@ -397,3 +391,8 @@ class Worker:
         self._metrics.waiting.set(len(self._scheduler.waiting))
         self._metrics.swapped.set(len(self._scheduler.swapped))
         self._memory.count()
+
+
+def _rows(piece: Slice[Generation]) -> int:
+    """Tokens of a slice, with what is left of its guesses."""
+    return 1 + len(piece.job.draft) if piece.job.decoding else piece.count
