@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,7 @@ import pytest
 import torch
 
 from tests.engine.shapes import tiny_config
-from troupe.engine.backends import Name, choose
-from troupe.engine.config import ModelConfig
+from troupe.engine.backends import Name
 from troupe.engine.engine import Engine
 from troupe.engine.errors import (
     CheckpointError,
@@ -24,10 +22,8 @@ from troupe.engine.errors import (
 )
 from troupe.engine.native.model import NativeModel
 from troupe.engine.ref import Model
-from troupe.engine.sampler import Drawn, Sampler, draw
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
-from troupe.engine.steps import Floats, Span
 from troupe.engine.types import Chunk, EngineOptions, GenerateRequest
 
 GREEDY = SamplingParams(temperature=0.0)
@@ -117,72 +113,6 @@ async def test_answers_are_the_same_alone_and_in_company(engine: Engine, checkpo
         assert last.usage is not None
         assert last.usage.cached_tokens == len(prompt) - 1
     await settled(engine)
-
-
-@pytest.mark.parametrize("backend", ["eager", "native"])
-async def test_logits_from_memory_equal_those_without_over_random_conversations(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, backend: Name
-) -> None:
-    """Turns, edits, swipes and aborts over a cache too small for them all: every row of logits
-    that a token is drawn from equals, bit for bit, the one of a run without memory."""
-    seen: list[Floats] = []
-
-    def spy(logits_RV: Floats, samplers: Sequence[Sampler]) -> list[Drawn]:
-        seen.extend(logits_RV.copy())
-        return draw(logits_RV, samplers)
-
-    monkeypatch.setattr("troupe.engine.worker.draw", spy)
-    rng = random.Random(9)
-    room = 340 * choose(backend, ModelConfig.load(checkpoint)).token_bytes(
-        ModelConfig.load(checkpoint)
-    )
-    options = EngineOptions(kv_bytes=room, context_length=200, backend=backend)
-    engine = Engine(checkpoint, options)
-    engine.start()
-    trees: list[list[int]] = [[2]]
-    cached = 0
-    for turn in range(60):
-        base = rng.choice(trees[-8:])
-        kind = rng.choice(["turn", "edit", "swipe", "abort"])
-        if kind == "edit" and len(base) > 3:
-            base = base[: rng.randrange(1, len(base))]
-        new = [] if kind == "swipe" else [rng.randrange(400) for _ in range(rng.randrange(1, 40))]
-        prompt = [*base, *new][:180]
-        sampling = SamplingParams(temperature=1.0, seed=turn)
-        asked = request(prompt, rng.randrange(1, 16), sampling=sampling)
-        seen.clear()
-        ids: list[int] = []
-        stream = engine.generate(asked)
-        async for chunk in stream:
-            ids += chunk.token_ids
-            if chunk.usage:
-                cached += chunk.usage.cached_tokens
-            if kind == "abort" and len(ids) >= 3:
-                break
-        await stream.aclose()  # type: ignore[attr-defined]
-        await settled(engine)
-        with_memory = list(seen)
-        trees.append([*prompt, *ids])
-        expected = logits_without_memory(engine, checkpoint, prompt, ids)
-        assert len(with_memory) >= len(expected) == len(ids)  # an abort may have drawn more
-        for one, other in zip(with_memory, expected, strict=False):
-            assert np.array_equal(one, other)
-    assert cached > 500
-    await engine.close()
-
-
-def logits_without_memory(
-    engine: Engine, checkpoint: Path, prompt: list[int], ids: list[int]
-) -> list[Floats]:
-    backend = choose(engine.options.backend, engine.config)
-    model = backend.load(checkpoint, engine.context_length, 1)
-    rows = []
-    for end in range(len(ids)):
-        tokens = [*prompt, *ids[:end]]
-        pages = list(range(1, 2 + len(tokens) // 16))
-        arena = backend.arena(engine.config, len(pages) + 1)
-        rows.append(model.step([Span(tokens, 0, pages, True)], arena)[0])
-    return rows
 
 
 async def test_end_tokens_and_stop_ids_end_an_answer(engine: Engine) -> None:
@@ -308,6 +238,10 @@ def test_options_that_make_no_sense_are_refused(checkpoint: Path) -> None:
         Engine(checkpoint, EngineOptions(context_length=10_000))
     with pytest.raises(EngineError, match="max_sequences"):
         Engine(checkpoint, EngineOptions(max_sequences=0))
+    with pytest.raises(EngineError, match="kv_dir"):
+        Engine(checkpoint, EngineOptions(disk_kv_bytes=2**20))
+    with pytest.raises(EngineError, match="host_kv_bytes"):
+        Engine(checkpoint, EngineOptions(host_kv_bytes=-1))
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
