@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from tests.engine.conftest import tiny_tokenizer
 from tests.engine.families import CASES, write_model
 from troupe.engine.engine import Engine
-from troupe.engine.errors import CheckpointError
+from troupe.engine.errors import CheckpointError, EngineError
 from troupe.engine.ref import Model
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.text import Detokenizer
@@ -68,6 +68,19 @@ async def test_greedy_answers_are_the_reference_s(tmp_path: Path, name: str) -> 
     usage = again[-1].usage
     assert usage is not None
     assert usage.cached_tokens == len(prompt) - 1
+
+
+def test_a_context_beyond_the_memory_is_cut_to_it(tmp_path: Path) -> None:
+    write_model(tmp_path, "llama", {"max_position_embeddings": 131_072})
+    tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    short, long = (Engine(tmp_path, EngineOptions(kv_bytes=mb * 2**20)) for mb in (2, 4))
+    assert 512 < short.context_length < long.context_length < 131_072
+    assert abs(long.context_length / short.context_length - 2) < 0.1
+    asked = EngineOptions(kv_bytes=2 * 2**20, context_length=131_072)
+    with pytest.raises(EngineError, match="a context of 131072 tokens needs"):
+        Engine(tmp_path, asked)
+    with pytest.raises(EngineError, match="tokens needs"):
+        Engine(tmp_path, EngineOptions(kv_bytes=2**10))
 
 
 def test_a_special_token_beyond_the_vocabulary_is_no_text(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import time
 from collections.abc import AsyncIterator
@@ -33,7 +34,7 @@ from troupe.engine.metrics import Metrics
 from troupe.engine.native.packfile import PackCache
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.scheduler import Dial
-from troupe.engine.steps import MAX_ROWS
+from troupe.engine.steps import MAX_ROWS, PAGE, AnyBackend
 from troupe.engine.text import Vocabulary
 from troupe.engine.types import (
     MAX_CANDIDATES,
@@ -47,6 +48,10 @@ from troupe.engine.types import (
     together,
 )
 from troupe.engine.worker import State, Worker
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 512  # tokens: a context that is cut is never shorter
 
 
 class Engine:
@@ -68,9 +73,10 @@ class Engine:
             self.vocabulary, self.config.vocab_size, self.config.eos_token_ids
         )
         self.default_sampling = SamplingParams.defaults(folder)
-        self.context_length = _context_length(self.config, options, folder)
         packs = PackCache(options.pack_folder, options.pack_bytes)
         backend = choose(options.backend, self.config, packs)
+        asked = _context_length(self.config, options, folder)
+        self.context_length = _fitting_context(self.config, options, backend, asked)
         least = layout_of(self.config, self.context_length, backend)
         _check_options(options, least.least_bytes, self.context_length)
         self.metrics = Metrics()
@@ -286,6 +292,30 @@ def _check_options(options: EngineOptions, least: int, context: int) -> None:
         raise EngineError(
             f"kv_bytes is {options.kv_bytes}; a context of {context} tokens needs {least}"
         )
+
+
+def _fitting_context(
+    config: ModelConfig, options: EngineOptions, backend: AnyBackend, asked: int
+) -> int:
+    """The context that was asked for; or, where nobody asked and the model could go on for longer
+    than the memory for keys and values, as much of it as fits that (at least `SHORTEST`)."""
+
+    def fits(context: int) -> bool:
+        return layout_of(config, context, backend).least_bytes <= options.kv_bytes
+
+    if options.context_length is not None or asked <= SHORTEST or fits(asked):
+        return asked
+    if not fits(SHORTEST):
+        return asked  # and that is refused, with what it needs
+    low, high = SHORTEST // PAGE, asked // PAGE + 1  # in pages: the first fits, the last does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle * PAGE) else (low, middle)
+    log.warning(
+        "the context is cut to what the memory for keys and values holds",
+        extra={"context": low * PAGE, "model": asked, "kv_bytes": options.kv_bytes},
+    )
+    return low * PAGE
 
 
 def _context_length(config: ModelConfig, options: EngineOptions, folder: Path) -> int:

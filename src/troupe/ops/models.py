@@ -187,8 +187,7 @@ def remove(settings: Settings, name: str) -> Path:
             f"there is no model {name} under {folder_of(settings)}", f"There are: {known_names}"
         )
     try:
-        if look_at(target).fit:
-            _forget_packed(settings, target)
+        _forget_packed(settings, target)
         delete(target)
     except OSError as error:
         raise ModelError(f"{target} cannot be removed: {error}") from error
@@ -197,9 +196,13 @@ def remove(settings: Settings, name: str) -> Path:
 
 def _forget_packed(settings: Settings, folder: Path) -> None:
     """Delete what the engine packed of a model. Raises `OSError`."""
+    from troupe.engine.errors import CheckpointError
     from troupe.engine.native.packfile import PackCache, forget
 
-    forget(folder, PackCache(settings.pack_folder))
+    try:
+        forget(folder, PackCache(settings.pack_folder))
+    except CheckpointError:
+        return  # of what cannot be read, nothing was packed
 
 
 def delete(path: Path) -> None:
