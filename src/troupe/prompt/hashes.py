@@ -76,8 +76,9 @@ def block_hashes(ids: Sequence[int], block: int = BLOCK) -> tuple[bytes, ...]:
     return Stream(ids, block).hashes(len(ids))
 
 
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many leading ids two lists share: halving, so that slices are compared in C."""
+def common_prefix(a: Sequence[object], b: Sequence[object]) -> int:
+    """How many leading ids (or letters) two lists (or texts) share: halving, so that slices are
+    compared in C."""
     low, high = 0, min(len(a), len(b))
     if a[:high] == b[:high]:
         return high

@@ -10,6 +10,7 @@ import pytest
 import transformers.utils.chat_template_utils as peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 import troupe
 from tests.prompt.formats.families import (
@@ -28,7 +29,7 @@ from tests.prompt.formats.families import (
 from tests.prompt.support import texts
 from troupe.prompt import FormatError, TokenizerError
 from troupe.prompt.attachments import Image, ToolCall, ToolResult
-from troupe.prompt.formats import ChatTemplate, Names
+from troupe.prompt.formats import ChatTemplate, Names, jinja
 
 TOOLS = [
     {
@@ -225,9 +226,8 @@ def test_no_value_makes_a_token(family, text, card):
     harmless, hostile = made("card", "text"), made(f"c{card}d", f"t{text}x")
     assert specials_of(hostile.token_ids) == specials_of(harmless.token_ids)
     assert f"t{text}x" in hostile.text
-    assert template._tokens._whole.decode(hostile.token_ids, skip_special_tokens=False) == (
-        hostile.text
-    )
+    decoded = Tokenizer.from_str(SOURCE).decode(hostile.token_ids, skip_special_tokens=False)
+    assert decoded == hostile.text
     at_the_edges = made(card, text)
     assert specials_of(at_the_edges.token_ids) == specials_of(harmless.token_ids)
 
@@ -282,3 +282,29 @@ def test_named_templates_are_found():
         given.render([part("user", "x")]).text
         == "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{{ f(n - 1) if n else '' }}{{ f(n - 1) if n else '' }}{% endmacro %}"
+        "{{ f(40) }}",
+        "{% set n = namespace(t='x') %}{% for a in range(99) %}{% set n.t = n.t ~ n.t %}"
+        "{% endfor %}",
+        "{% set n = namespace(t='x') %}{% for a in range(99) %}{% set n.t = n.t + n.t %}"
+        "{% endfor %}",
+        "{{ 'x' * 10 ** 10 }}",
+        "{{ 9 ** 99999999 }}",
+        "{{ '%9999999999d' % 1 }}",
+        "{{ 'x'.ljust(9999999999) }}",
+        "{% for a in range(99999) %}{{ 'x' * 9999 }}{% endfor %}",
+        "{{ range(99999)|list|join('x' * 9999) }}",
+    ],
+)
+def test_a_template_that_takes_too_much_is_stopped(source, monkeypatch):
+    monkeypatch.setattr(jinja, "SECONDS", 0.2)
+    guarded = "{% if messages[0].content != 'x' %}" + source + "{% endif %}"
+    template = ChatTemplate(guarded, SOURCE)
+    with pytest.raises(FormatError, match="the chat template takes over"):
+        template.render([part("user", "Hi")])

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from troupe.prompt.errors import FormatError
-from troupe.prompt.formats.jinja import WRONG, compiled
+from troupe.prompt.formats.jinja import compiled, rendered
 from troupe.prompt.formats.messages import Names, is_open, stops, to_messages
 from troupe.prompt.formats.rendered import Rendered, counted
 from troupe.prompt.formats.specials import AddedTokens, Veil, strings_of
@@ -145,16 +145,18 @@ class ChatTemplate:
         self, messages: Sequence[Any], tools: Sequence[Any], begins: bool, speaker: str = ""
     ) -> str:
         named = {"assistant_name": speaker} if speaker else {}
-        try:
-            return self._template.render(
-                **{**self._options, **self._special, **named},
-                messages=list(messages),
-                tools=list(tools) or None,
-                documents=None,
-                add_generation_prompt=begins,
-            )
-        except WRONG as error:
-            raise FormatError(f"the chat template refuses this prompt: {error}") from error
+        return rendered(
+            self._template,
+            {
+                **self._options,
+                **self._special,
+                **named,
+                "messages": list(messages),
+                "tools": list(tools) or None,
+                "documents": None,
+                "add_generation_prompt": begins,
+            },
+        )
 
     def _takes(self, roles: Sequence[str]) -> bool:
         try:

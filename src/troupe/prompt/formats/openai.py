@@ -10,6 +10,7 @@ from typing import Any
 from troupe.prompt.attachments import Image
 from troupe.prompt.formats.messages import MAX_NAME, Names, stops, to_messages
 from troupe.prompt.formats.rendered import Encode, Rendered, counted
+from troupe.prompt.segments import Segments
 from troupe.prompt.types import Part, Tokenizer
 
 _UNNAMEABLE = re.compile(r"[\s<|\\/>]+")  # what a message's name may not hold, by OpenAI's API
@@ -36,11 +37,12 @@ class OpenAIMessages:
 
     def render(self, parts: Sequence[Part]) -> Rendered:
         """The messages. Images and calls of tools stand among them as the API wants them."""
+        encode = Segments(self.tokenizer).encode
         messages = [_named(message) for message in to_messages(parts, self.names)]
-        tokens = self.overhead.reply + sum(self._cost(message) for message in messages)
+        tokens = self.overhead.reply + sum(self._cost(encode, message) for message in messages)
         images = (one for part in parts for one in part.attachments if isinstance(one, Image))
         tokens += sum(image.tokens for image in images)
-        counts = counted(parts, self.tokenizer.encode)
+        counts = counted(parts, encode)
         return Rendered(
             tokens=tokens,
             overhead=tokens - sum(counts.values()),
@@ -49,12 +51,10 @@ class OpenAIMessages:
             stop=stops(parts),
         )
 
-    def _cost(self, message: dict[str, Any]) -> int:
+    def _cost(self, encode: Encode, message: dict[str, Any]) -> int:
         named = self.overhead.name if "name" in message else 0
         return (
-            self.overhead.message
-            + named
-            + sum(_size(self.tokenizer.encode, value) for value in message.values())
+            self.overhead.message + named + sum(_size(encode, value) for value in message.values())
         )
 
 

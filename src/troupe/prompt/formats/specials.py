@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import Tokenizer as _Tokenizer
 
 from troupe.prompt.errors import TokenizerError
-from troupe.prompt.tokenizers import guarded
+from troupe.prompt.formats.lasting import Lasting
+from troupe.prompt.segments import Segments
+from troupe.prompt.tokenizers import CallableTokenizer, guarded
 
 _PRIVATE = range(0xE000, 0xF900)
+_PRIVATE_FOUND = re.compile("[\ue000-\uf8ff]")
 
 
 class AddedTokens:
@@ -32,16 +35,21 @@ class AddedTokens:
         self._plain, self.ids = guarded(source)
         self._marked = _Marked(source, self.ids)
         text = source.decode() if isinstance(source, bytes) else source
-        self._whole: _Tokenizer = _Tokenizer.from_str(text)
-        self._whole.no_truncation()
-        self._whole.no_padding()
+        whole: _Tokenizer = _Tokenizer.from_str(text)
+        whole.no_truncation()
+        whole.no_padding()
         longest_first = sorted(self.ids, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._edges = _Edges.between(template, self.ids)
         self._longest = max(map(len, self.ids), default=0)
+        self._whole = Lasting(whole, self.ids.values(), self._longest)
+        self._segments = Segments(CallableTokenizer(self._encode_plain))
 
-    def plain(self, text: str) -> list[int]:
+    def plain(self, text: str) -> Sequence[int]:
         """Token ids of a text; never an added token."""
+        return self._segments.encode(text)
+
+    def _encode_plain(self, text: str) -> list[int]:
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         return ids
 
@@ -49,8 +57,7 @@ class AddedTokens:
         """Token ids of what a chat template rendered: those of the text as a whole, with added
         tokens wherever the template wrote them."""
         if not veil.used:
-            ids: list[int] = self._whole.encode(text, add_special_tokens=False).ids
-            return ids
+            return self._whole.encode(text)
         return self._marked.encode(
             "".join(
                 self._marked.names.get(piece) or veil.lifted(piece) for piece in self._split(text)
@@ -103,15 +110,19 @@ class _Marked:
             if name in ids:
                 self.names[name] = token["content"] = f"\U000f0000{nonce}:{ids[name]}\U000f0001"
             kept[token["content"]] = token["id"]
-        self._tokenizer: _Tokenizer = _Tokenizer.from_str(json.dumps(settings))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        tokenizer: _Tokenizer = _Tokenizer.from_str(json.dumps(settings))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         # Under a new name a token may have a new id.
-        self._ids = {self._tokenizer.token_to_id(name): id_ for name, id_ in kept.items()}
+        now = {name: tokenizer.token_to_id(name) for name in kept}
+        self._ids = {id_: kept[name] for name, id_ in now.items() if id_ is not None}
+        marked = [id_ for id_, old in self._ids.items() if old in ids.values()]
+        longest = max(map(len, self.names.values()), default=0)
+        self._lasting = Lasting(tokenizer, marked, longest)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text with marked names in it, those of the tokenizer that it was."""
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._lasting.encode(text)
         return [self._ids.get(id_, id_) for id_ in ids]
 
 
@@ -120,7 +131,7 @@ class Veil:
     in `texts`."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        taken = {c for text in texts for c in text if 0xE000 <= ord(c) < 0xF900}
+        taken = set(_PRIVATE_FOUND.findall("\n".join(texts)))
         self._free = (chr(n) for n in _PRIVATE if chr(n) not in taken)
         self._stands: dict[str, str] = {}
         self._means: dict[int, str] = {}

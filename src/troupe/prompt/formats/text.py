@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from troupe.prompt.attachments import Image, ToolCall
 from troupe.prompt.errors import FormatError
+from troupe.prompt.exact import Joined
 from troupe.prompt.formats.messages import is_open, stops
 from troupe.prompt.formats.rendered import Rendered, counted
+from troupe.prompt.segments import Segments
 from troupe.prompt.types import Part, Tokenizer
 
 
@@ -30,8 +32,8 @@ class PlainText:
         """The text with its token ids: those of the text as a whole. Raises `FormatError`."""
         lines = [self._line(part, part is parts[-1]) for part in parts]
         text = self.separator.join(line for line in lines if line)
-        ids = [*self._begin(), *self.tokenizer.encode(text)]
-        counts = counted(parts, self.tokenizer.encode)
+        ids = [*self._begin(), *Joined(self.tokenizer).encode(text)]
+        counts = counted(parts, Segments(self.tokenizer).encode)
         return Rendered(
             tokens=len(ids),
             overhead=len(ids) - sum(counts.values()),
