@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engine.test_engine import answer, logits_without_memory, request, settled
+from tests.engine.test_engine import answer, request, settled
+from tests.engine.test_engine_memory import logits_without_memory
 from troupe.engine.backends import Name, choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.engine import Engine

@@ -97,7 +97,13 @@ class Plan:
         if at:  # each keeps its own memory on disk
             folder = self._settings.engine_kv_dir or self._home.root / "engine-memory"
             own["TROUPE_ENGINE_KV_DIR"] = str(folder.with_name(f"{folder.name}-{at}"))
-        return Child(name, self._troupe("serve", "engine", **own), _at(port), essential=False)
+        return Child(
+            name,
+            self._troupe("serve", "engine", **own),
+            _at(port),
+            stops=(Stop(signal.SIGTERM, 60.0),),  # it writes down what it keeps
+            essential=False,
+        )
 
     def _troupe(self, *command: str, **own: str) -> Callable[[Report], Awaitable[Launch]]:
         """How `troupe COMMAND` is started; `own` are variables for it alone."""
