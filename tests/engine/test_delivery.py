@@ -51,6 +51,8 @@ async def test_items_of_a_thread_arrive_in_order_and_all() -> None:
     def work() -> None:
         for token in range(count):
             assert outbox.put(inbox, Chunk((token,), ""))
+            if token % 7 == 0 or token == count - 1:
+                outbox.wake()
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -68,6 +70,9 @@ async def test_a_reader_that_waits_is_woken() -> None:
     reading = asyncio.create_task(inbox.take())
     await asyncio.sleep(0)
     await asyncio.to_thread(outbox.put, inbox, Chunk((1,), "a"))
+    await asyncio.sleep(0)
+    assert not reading.done()
+    await asyncio.to_thread(outbox.wake)
     assert await asyncio.wait_for(reading, 30) == Chunk((1,), "a")
 
 
@@ -78,4 +83,5 @@ def test_a_closed_loop_takes_nothing(before: int) -> None:
     for _ in range(before):
         assert outbox.put(inbox, Chunk((1,), "a"))
     loop.close()
+    outbox.wake()
     assert not outbox.put(inbox, Chunk((2,), "b"))

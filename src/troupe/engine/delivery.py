@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 
 from troupe.engine.types import Chunk
@@ -53,7 +54,7 @@ class Inbox:
 
 
 class Outbox:
-    """Hands items to the inboxes of one event loop, from any thread."""
+    """Hands items to the inboxes of one event loop, from any thread: put, then wake."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -61,17 +62,18 @@ class Outbox:
         self._woken = False
 
     def put(self, inbox: Inbox, item: Item) -> bool:
-        """Whether the loop still runs, so that somebody may read it."""
+        """Whether the loop still runs, so that somebody may read it once it is woken."""
         if self._loop.is_closed():
             return False
         self._items.append((inbox, item))
-        if not self._woken:
-            self._woken = True
-            try:
-                self._loop.call_soon_threadsafe(self._hand_out)
-            except RuntimeError:  # it was closed just now
-                return False
         return True
+
+    def wake(self) -> None:
+        """Have the loop hand out what was put."""
+        if self._items and not self._woken:
+            self._woken = True
+            with suppress(RuntimeError):  # it was closed just now
+                self._loop.call_soon_threadsafe(self._hand_out)
 
     def _hand_out(self) -> None:
         # Before the first item is taken: what comes from now on wakes the loop again.

@@ -206,6 +206,7 @@ class Engine:
                 end_ids=end_ids,
                 vocabulary=self.vocabulary,
                 deliver=deliver,
+                wake=outbox.wake,
                 times=Times(submitted),
                 lookup=Lookup() if self.options.prompt_lookup else None,
             )

@@ -45,6 +45,7 @@ class Generation:
     end_ids: frozenset[int]
     vocabulary: Vocabulary
     deliver: Deliver  # called from the worker's thread
+    wake: Callable[[], None]  # has what was delivered read; called once for many
     times: Times
     lookup: Lookup | None  # None: its tokens are not guessed
     prompt: list[int] = field(init=False)

@@ -12,7 +12,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -65,6 +65,7 @@ class Worker:
         self._changed = threading.Condition()  # guards the scheduler, `state` and `_stopping`
         self._stopping = False
         self._pace = Pace()
+        self._delivered: set[Callable[[], None]] = set()  # who is to be woken
         self._service_s = _ASSUMED_SERVICE_S
         self.state: State = "loading"
         self.why_not = "the model is being loaded"
@@ -166,6 +167,7 @@ class Worker:
                     self._count()
                 if slices:
                     self._step(model, with_guesses(slices, self._pace, self.dial.step_tokens))
+                self._wake()
         except Exception as error:
             log.exception("engine worker failed")
             self._set_state("failed", f"the engine failed: {error}")
@@ -347,7 +349,7 @@ class Worker:
             last = replace(chunk, finish_reason=reason, usage=job.usage(now), prefix=job.left)
             self._end(job, last, reason)
             return False
-        job.deliver(chunk)
+        self._deliver(job, chunk)
         if job.lease is None:
             with self._changed:
                 self._scheduler.rejoin(job)
@@ -372,7 +374,17 @@ class Worker:
             self._metrics.token_seconds.observe((now - job.times.first_token) / (answered - 1))
         if outcome in ("stop", "length"):
             self._service_s += 0.1 * (now - job.times.admitted - self._service_s)
-        job.deliver(last)
+        self._deliver(job, last)
+
+    def _deliver(self, job: Generation, item: Chunk | Exception) -> None:
+        """Readers are woken once for all that a step brings, when it is done."""
+        job.deliver(item)
+        self._delivered.add(job.wake)
+
+    def _wake(self) -> None:
+        for wake in self._delivered:
+            wake()
+        self._delivered.clear()
 
     def _end_cancelled(self) -> None:
         for job in self._scheduler.jobs:
@@ -385,6 +397,7 @@ class Worker:
             jobs = self._scheduler.jobs
         for job in jobs:
             self._end(job, error, "failed")
+        self._wake()
 
     def _count(self) -> None:
         self._metrics.running.set(len(self._scheduler.running))
