@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import time
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from troupe.engine.config import ModelConfig
 from troupe.engine.errors import CheckpointError, EngineError
-from troupe.engine.steps import AnyBackend, Backend
+from troupe.engine.steps import AnyBackend, Arena, Backend, StepModel
 
 if TYPE_CHECKING:
     from troupe.engine.native.packfile import PackCache
@@ -81,3 +82,19 @@ def _eager() -> AnyBackend:
         return f"{torch.__version__} {platform.machine()} {platform.processor()}"
 
     return Backend("eager", EagerArena.token_bytes, EagerArena, load, rate, version)
+
+
+def loaded(backend: AnyBackend, folder: Path, context: int, threads: int) -> StepModel[Arena]:
+    """A folder's model, and a line in the log. Raises what the backend's `load` does."""
+    started = time.monotonic()
+    model: StepModel[Arena] = backend.load(folder, context, threads)
+    log.info(
+        "model loaded",
+        extra={
+            "model_dir": str(folder),
+            "seconds": round(time.monotonic() - started, 3),
+            "backend": backend.name,
+            "how": model.how,
+        },
+    )
+    return model

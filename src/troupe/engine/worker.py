@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from troupe.engine.backends import loaded
 from troupe.engine.config import ModelConfig
 from troupe.engine.cuts import NO_TOKEN
 from troupe.engine.errors import EngineError, EngineStopped
@@ -179,18 +180,8 @@ class Worker:
 
     def _load(self) -> StepModel[Arena]:
         threads = self._options.threads or os.cpu_count() or 1
-        started = time.monotonic()
-        model: StepModel[Arena] = self._backend.load(self._folder, self._context, threads)
+        model = loaded(self._backend, self._folder, self._context, threads)
         self._meter.peak(self._options.peak_flops or self._backend.rate(threads))
-        log.info(
-            "model loaded",
-            extra={
-                "model_dir": str(self._folder),
-                "seconds": round(time.monotonic() - started, 3),
-                "backend": self._backend.name,
-                "how": model.how,
-            },
-        )
         return model
 
     def _set_state(self, state: State, why_not: str) -> None:
