@@ -102,12 +102,14 @@ def chat(**given: Any) -> None:
     "--kv-dir", "engine_kv_dir", type=click.Path(path_type=Path), help="Folder on that disk."
 )
 @click.option("--max-sequences", "engine_max_sequences", type=int, help="Answers at a time.")
-def engine(**given: Any) -> None:
+@click.option("--ray", is_flag=True, help="Serve in replicas of Ray Serve.")
+@click.option("--replicas", "engine_replicas", type=int, help="How many of them, with --ray.")
+def engine(ray: bool, **given: Any) -> None:
     """The inference engine: token ids in, token ids out."""
     settings = _settings(given)
     from troupe.ops import serve as ops_serve
 
-    ops_serve.engine(settings)
+    ops_serve.engine(settings, ray)
 
 
 @serve.command()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from troupe.gateway.rendezvous import Bound, Choice, Node, capacity, choose, ranked, score
+from troupe.gateway.rendezvous import Bound, Choice, Node, capacity, choose, ranked, score, tries
 
 KEYS = [f"chat-{number}" for number in range(4000)]
 NO_BOUND = Bound(factor=1e9)
@@ -109,6 +109,14 @@ def test_whoever_is_full_is_passed_over_for_the_next_choice() -> None:
     key = next(k for k in KEYS if [n.name for n in ranked(k, among)] == ["a", "c", "b"])
     assert choose(key, among, STRICT) == Choice("b", ("a", "c"))
     assert choose(key, among, NO_BOUND) == Choice("a")
+
+
+def test_those_at_the_bound_are_tried_last() -> None:
+    among = [Node("a", 9), Node("b", 0), Node("c", 9)]
+    key = next(k for k in KEYS if [n.name for n in ranked(k, among)] == ["a", "c", "b"])
+    assert tries(key, among, STRICT) == ["b", "a", "c"]
+    assert tries(key, among, NO_BOUND) == ["a", "c", "b"]
+    assert tries(key, [], STRICT) == []
 
 
 def test_a_little_load_moves_nobody() -> None:

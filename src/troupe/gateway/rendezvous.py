@@ -83,3 +83,13 @@ def choose(key: str, nodes: Sequence[Node], bound: Bound) -> Choice:
             return Choice(node.name, tuple(passed))
         passed.append(node.name)
     raise AssertionError("a bound below the mean leaves no room")
+
+
+def tries(key: str, nodes: Sequence[Node], bound: Bound) -> list[str]:
+    """The order in which to try all nodes for `key`: its own, but those that would be passed over
+    come last. Empty without nodes."""
+    if not nodes:
+        return []
+    passed = set(choose(key, nodes, bound).passed)
+    names = [node.name for node in ranked(key, nodes)]
+    return sorted(names, key=lambda name: name in passed)  # stable

@@ -21,6 +21,8 @@ from troupe.telemetry import logs, metrics, traces
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from troupe.engine.server import EngineServerOptions
+
 _DRAIN_S = 5  # how long a stop waits for requests; answers being written are then settled
 _ON_THE_WIRE: dict[str, Any] = {
     "http": "httptools",
@@ -54,21 +56,41 @@ def chat(settings: Settings) -> None:
     _serve_app("chat", settings, chat_app)
 
 
-def engine(settings: Settings) -> None:
-    """The inference engine."""
+def engine(settings: Settings, ray: bool = False) -> None:
+    """The inference engine; with `ray`, in replicas of Ray Serve."""
+    ports.check(settings.engine_host, settings.engine_port, "TROUPE_ENGINE_PORT")
     try:
-        from troupe.engine.server import EngineServerOptions, run
-        from troupe.engine.types import EngineOptions
+        options = engine_options(settings)
+        from troupe.engine.server import run
+
+        if ray:
+            from troupe.ops import ray_engine
     except ModuleNotFoundError as error:
         raise PartMissing(
             f"the engine lacks the package {error.name}",
-            "Install it with `pip install troupe[engine]`",
+            f"Install it with `pip install 'troupe[engine{',ray' if ray else ''}]'`",
         ) from error
-    ports.check(settings.engine_host, settings.engine_port, "TROUPE_ENGINE_PORT")
-    token = settings.engine_operator_token
     _telemetry("engine", settings)
     raise_open_files()
-    options = EngineServerOptions(
+    if ray:
+        ray_engine.run(settings)
+    elif settings.engine_announce is None:
+        run(options)
+    else:  # imported then only: the gateway's packages are not the engine's
+        from troupe.ops.engines import announcing
+
+        with announcing(settings):
+            run(options)
+    traces.shutdown()
+
+
+def engine_options(settings: Settings, disk: bool = True) -> EngineServerOptions:
+    """What the settings say of an engine; without `disk` it keeps its memory in memory only."""
+    from troupe.engine.server import EngineServerOptions
+    from troupe.engine.types import EngineOptions
+
+    token = settings.engine_operator_token
+    return EngineServerOptions(
         model_dir=settings.model_folder,
         host=settings.engine_host,
         port=settings.engine_port,
@@ -76,7 +98,7 @@ def engine(settings: Settings) -> None:
             threads=settings.engine_threads,
             kv_bytes=settings.engine_kv_mb * 2**20,
             host_kv_bytes=settings.engine_host_kv_mb * 2**20,
-            disk_kv_bytes=settings.engine_disk_kv_mb * 2**20,
+            disk_kv_bytes=settings.engine_disk_kv_mb * 2**20 if disk else 0,
             kv_dir=settings.engine_kv_dir or settings.root / "engine-memory",
             max_sequences=settings.engine_max_sequences,
             backend=settings.engine_backend,
@@ -87,14 +109,6 @@ def engine(settings: Settings) -> None:
         ),
         operator_token=token.get_secret_value() if token is not None else None,
     )
-    if settings.engine_announce is None:
-        run(options)
-    else:  # imported then only: the gateway's packages are not the engine's
-        from troupe.ops.engines import announcing
-
-        with announcing(settings):
-            run(options)
-    traces.shutdown()
 
 
 def worker(settings: Settings) -> None:
