@@ -2,9 +2,9 @@
 
 Two runs. In the first every server gets the same users, who pause as people do (compressed); it
 gives the wait for the first token of a chat that was there before. In the second Troupe alone runs
-the whole replay without pauses, its memory for keys and values far smaller than the working set; it
-gives the share of tokens that an unlimited cache reuses and this one did. Called by
-`engine_http.py`.
+the whole replay without pauses, its memory for keys and values what its users need at a time, and a
+host tier of a quarter of the working set; it gives the share of the tokens that an unlimited cache
+reuses and this one did. Called by `engine_http.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 from bench.common import report
 from bench.engine_client import whole_bytes
 from bench.engine_ideal import Unlimited
-from bench.engine_loads import Load, Visit, consumer
+from bench.engine_loads import Ids, Load, Visit, consumer
+from bench.engine_models import POSITIONS
 from bench.engine_peers import Peers, started
 from bench.engine_run import Done, Replay, Slice
 from bench.engine_servers import Server
@@ -25,8 +26,8 @@ from bench.engine_shown import ideal_share, percentile, summary
 from matplotlib.figure import Figure
 
 USERS = 16
-LIMIT = 4096  # tokens that a chat's prompt and answer may have: 180 messages are cut to it
-FEWER, EACH = 8, 120  # users of the second run, and visits of each
+LIMIT = POSITIONS  # tokens of a prompt and its answer; 180 messages have as many
+FEWER, EACH, OLD = 8, 120, 4  # users of the second run, visits of each, chats from before
 
 
 def waits(servers: Sequence[Server], seconds: float, rounds: int) -> dict[str, list[Slice]]:
@@ -35,9 +36,8 @@ def waits(servers: Sequence[Server], seconds: float, rounds: int) -> dict[str, l
     replays = [Replay(server, load) for server in servers]
     slices: dict[str, list[Slice]] = {server.name: [] for server in servers}
     left = list(load.visits)
-    for replay in replays:  # everybody's first visit runs a long history: not a return
-        replay.run(left[:USERS], USERS)
-    left = left[USERS:]
+    for replay in replays:
+        replay.read_histories(USERS)
     for _ in range(rounds):
         begun: list[Visit] | None = None
         for replay in replays:
@@ -51,6 +51,19 @@ def waits(servers: Sequence[Server], seconds: float, rounds: int) -> dict[str, l
         gone = {id(visit) for visit in begun}
         left = [visit for visit in left if id(visit) not in gone]
     return slices
+
+
+def seen_before(done: Sequence[Done]) -> list[float]:
+    """Milliseconds to the first token of those that came back and whose history was not cut on
+    this visit: most of the prompt was run before."""
+    asked: dict[int, Ids] = {}
+    found = []
+    for one in done:
+        head = asked.get(one.visit.chat, ())[: len(one.prompt) // 2]
+        if one.returning and head and one.prompt[: len(head)] == head:
+            found.append(one.first_ms)
+        asked[one.visit.chat] = one.prompt
+    return found
 
 
 def working_set(load: Load) -> int:
@@ -82,19 +95,22 @@ def run(peers: Peers, quick: bool) -> None:
     with started(servers):
         slices = waits(servers, 5 if quick else 12, 1 if quick else 3)
     shown = summary("consumer", USERS, servers, slices, {})
-    load = consumer(2, FEWER, EACH // 4 if quick else EACH, LIMIT)
+    load = consumer(2, FEWER, EACH // 4 if quick else EACH, LIMIT, OLD)
     tokens = working_set(load)
-    quarter = peers.troupe("small", FEWER, kv_tokens=tokens // 4)
+    quarter = peers.small_memory("small", FEWER, FEWER * LIMIT, tokens // 4)
     with started([quarter]):
         ran = Replay(quarter, load).run(load.visits, FEWER)
     cached, ideal = shares(ran.done)
-    waited = {name: returning_p99(parts) for name, parts in slices.items()}
-    sent = wire([one for part in slices["troupe"] for one in part.done])
-    figures = {"hit_consumer": cached / ideal, "wire_share": sent}
-    if "llama" in waited:
-        figures["ttft_p99_ratio_returning"] = waited["llama"] / waited["troupe"]
-    if "vllm" in waited:
-        figures["ttft_p99_ratio_returning_vllm"] = waited["vllm"] / waited["troupe"]
+    done = {name: [one for part in parts for one in part.done] for name, parts in slices.items()}
+    back = {n: [one.first_ms for one in all_of if one.returning] for n, all_of in done.items()}
+    uncut = {name: seen_before(all_of) for name, all_of in done.items()}
+    figures = {"hit_consumer": cached / ideal, "wire_share": wire(done["troupe"])}
+    for peer in done.keys() - {"troupe"}:
+        suffix = "" if peer == "llama" else f"_{peer}"
+        for kind, waited in (("returning", back), ("uncut", uncut)):
+            figures[f"ttft_p99_ratio_{kind}{suffix}"] = percentile(waited[peer], 0.99) / percentile(
+                waited["troupe"], 0.99
+            )
     found = {
         "replay: share of prompt tokens from cache": cached,
         "replay: share that an unlimited cache reuses": ideal,
@@ -102,14 +118,14 @@ def run(peers: Peers, quick: bool) -> None:
         "replay: working set, tokens": float(tokens),
         "replay: mean prompt, tokens": sum(len(one.prompt) for one in ran.done) / len(ran.done),
     }
+    found |= {f"uncut, first token p99: {n}": percentile(v, 0.99) for n, v in uncut.items()}
     rows = [*shown.rows, *((name, value, "") for name, value in (found | figures).items())]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for name, parts in slices.items():
-            ordered = sorted(one.first_ms for part in parts for one in part.done if one.returning)
-            share = [(i + 1) / len(ordered) for i in range(len(ordered))]
-            axes.plot(ordered, share, label=name)
+        for name, values in back.items():
+            share = [(i + 1) / len(values) for i in range(len(values))]
+            axes.plot(sorted(values), share, label=name)
         axes.set(xlabel="ms to the first token, chats that come back", ylabel="share of visits")
         axes.set(xscale="log")
         axes.legend()
@@ -121,8 +137,3 @@ def run(peers: Peers, quick: bool) -> None:
         "replay": {"command": quarter.shown, **{k: round(v, 4) for k, v in found.items()}},
     }
     report("engine", figures, rows, ("numpy",), draw, details, part="consumer")
-
-
-def returning_p99(parts: Sequence[Slice]) -> float:
-    """Milliseconds to the first token of chats that were there before, p99."""
-    return percentile([one.first_ms for part in parts for one in part.done if one.returning], 0.99)

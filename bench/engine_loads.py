@@ -2,9 +2,9 @@
 
 `multi_turn` has the format of vLLM's multi-turn benchmark: 12 to 18 turns, a prefix of 500 tokens
 that all share, 120 to 160 tokens in, 80 to 120 out. `consumer` is a replay of consumer chat:
-characters by a Zipf law, histories of 180 messages cut to the model's 2,048 positions by the prompt
-compiler's rule, bursts of turns with long pauses (compressed) between them, swipes and edits. Token
-ids are random words of the vocabulary: speed does not depend on what is said. Pure. Called by
+characters by a Zipf law, histories of 180 messages, cut to the context by the prompt compiler's
+rule, bursts of turns with long pauses (compressed) between them, swipes and edits. Token ids are
+random words of the vocabulary: speed does not depend on what is said. Pure. Called by
 `engine_http.py`.
 """
 
@@ -19,6 +19,7 @@ from troupe.prompt.truncate import Truncation, first_kept
 
 VOCABULARY = range(264, 4096)  # the shipped tokenizer's words, behind special tokens and bytes
 BOS = 2
+NEW = 0.2  # of the bursts
 SWIPES, EDITS = 0.10, 0.05  # of the visits that come back to a chat
 CUT = Truncation()
 
@@ -103,29 +104,29 @@ def multi_turn(seed: int, sessions: int, limit: int) -> Load:
     return Load(heads, [()] * len(heads), visits, limit)
 
 
-def consumer(seed: int, users: int, each: int, limit: int = 2048, messages: int = 180) -> Load:
-    """`each` visits of each user. A user talks in bursts of twelve turns or so, then goes to
-    another chat: a new one with a character drawn by Zipf's law, or back to one of theirs, the
-    later the likelier."""
+def consumer(
+    seed: int, users: int, each: int, limit: int, old: int = 2, messages: int = 180
+) -> Load:
+    """`each` visits of each user, who has `old` chats of about so many `messages` from before. A
+    user talks in bursts of twelve turns or so, then pauses and goes to another chat: a new one, or
+    back to one of theirs, the later the likelier. Characters are drawn by Zipf's law."""
     rng = random.Random(seed)
     site = (BOS, *_words(rng, 60))
     cards = [_words(rng, rng.randint(150, 500)) for _ in range(200)]
     weights = [1 / (rank + 1) for rank in range(len(cards))]
     heads: list[Ids] = []
     before: list[tuple[Ids, ...]] = []
-    plans: list[Iterator[Visit]] = []
 
-    def new_chat() -> int:
+    def new_chat(history: int) -> int:
         heads.append(site + rng.choices(cards, weights)[0])
-        history = rng.choice((0, messages // 2, messages, messages + messages // 2))
         before.append(tuple(_words(rng, _length(rng)) for _ in range(history)))
         return len(heads) - 1
 
     def plan(user: int) -> Iterator[Visit]:
-        own = [new_chat()]
+        own = [new_chat(round(messages * rng.uniform(0.6, 1.4))) for _ in range(old)]
         while True:
-            if rng.random() < 0.4:
-                own.append(new_chat())
+            if rng.random() < NEW:
+                own.append(new_chat(0))
                 chat = own[-1]
             else:
                 chat = own[-min(len(own), 1 + int(rng.expovariate(0.5)))]

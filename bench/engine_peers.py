@@ -72,13 +72,19 @@ class Peers:
             found.append(engine_servers.vllm(folder, self.vllm, environment, flags))
         return [*found, self.troupe(model, users)]
 
-    def troupe(self, model: str, users: int, kv_tokens: int | None = None) -> Server:
-        """Troupe's engine, with room for so many tokens' keys and values if it is said."""
+    def troupe(self, model: str, users: int) -> Server:
+        """Troupe's engine with the room of the others."""
         folder = checkpoint(model, self.cache)
-        room = ROOM_MB
-        if kv_tokens is not None:
-            room = -(-kv_tokens * token_bytes(ModelConfig.load(folder)) // 2**20)
-        return engine_servers.troupe(folder, users, ("--kv-mb", str(room)))
+        return engine_servers.troupe(folder, users, ("--kv-mb", str(ROOM_MB), "--host-kv-mb", "0"))
+
+    def small_memory(self, model: str, users: int, near: int, behind: int) -> Server:
+        """Troupe's engine with room for so many tokens, and behind that for so many in the host
+        tier."""
+        folder = checkpoint(model, self.cache)
+        each = token_bytes(ModelConfig.load(folder))
+        flags = ("--kv-mb", str(-(-near * each // 2**20)))
+        flags += ("--host-kv-mb", str(-(-behind * each // 2**20)))
+        return engine_servers.troupe(folder, users, flags)
 
     def _gguf(self, model: str) -> Path:
         if not (self.llama and self.llama_source and self.converter):

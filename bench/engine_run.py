@@ -62,6 +62,13 @@ class Replay:
         self._busy = {}
         return self._measured(self._paced(visits, stop_after))
 
+    def read_histories(self, users: int) -> None:
+        """Have all that was said before the first visits run once, each with one token made."""
+        visits = [
+            Visit(number, "turn", (), 1) for number, chat in enumerate(self._chats) if chat.messages
+        ]
+        self.run(visits, users)
+
     def _measured(self, work: object) -> Slice:
         cpu, server = time.process_time(), self.server.cpu_seconds()
         began = time.perf_counter()

@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         description="Rows of an engine's step, at most: where its dial between latency and cost "
         "stands at first.",
     )
+    engine_prompt_lookup: bool = Field(
+        default=True,
+        description="Whether the engine guesses tokens from what was said before and verifies "
+        "several in one step, where that pays. Answers are the same either way.",
+    )
     engine_queue_target_s: float | None = Field(
         default=None,
         ge=0,

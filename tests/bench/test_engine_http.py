@@ -21,14 +21,14 @@ from troupe.prompt import block_hashes
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = engine_servers.troupe(SHIPPED, 4, ("--kv-mb", "64"))
+    server = engine_servers.troupe(SHIPPED, 4, ("--kv-mb", "64", "--host-kv-mb", "0"))
     server.start(tmp_path_factory.mktemp("engine") / "log")
     yield server
     server.stop()
 
 
 def test_with_room_the_engine_reuses_what_a_cache_without_end_would(server: Server) -> None:
-    load = consumer(3, users=3, each=8, limit=700, messages=8)
+    load = consumer(3, users=3, each=8, limit=700, old=1, messages=8)
     ran = Replay(server, load).run(load.visits, users=1)
     assert [len(one.answer.tokens) for one in ran.done] == [v.answer for v in load.visits]
     cached, ideal = shares(ran.done)
@@ -36,7 +36,7 @@ def test_with_room_the_engine_reuses_what_a_cache_without_end_would(server: Serv
 
 
 def test_only_what_is_new_is_sent(server: Server) -> None:
-    load = consumer(4, users=2, each=3, limit=1000, messages=1)
+    load = consumer(4, users=2, each=3, limit=1000, old=1, messages=1)
     ran = Replay(server, load).run(load.visits, users=2)
     turns = [one for one in ran.done if one.returning and one.visit.kind == "turn"]
     assert turns
@@ -47,7 +47,7 @@ def test_only_what_is_new_is_sent(server: Server) -> None:
 
 
 def test_paced_users_make_their_visits_in_order(server: Server) -> None:
-    load = consumer(5, users=2, each=3, limit=600, messages=2)
+    load = consumer(5, users=2, each=3, limit=600, old=1, messages=2)
     hurried = [Visit(v.chat, v.kind, v.said, 4, v.user) for v in load.visits]
     ran = Replay(server, load).run_paced(hurried)
     for user in (0, 1):
@@ -77,7 +77,7 @@ def test_a_swipe_asks_for_the_answer_again_and_an_edit_for_another_question() ->
 
 
 def test_prompts_stay_within_the_limit_and_share_their_beginning_between_cuts() -> None:
-    load = consumer(6, users=1, each=60, limit=1024, messages=30)
+    load = consumer(6, users=1, each=60, limit=1024, old=1, messages=30)
     chats, cuts = load.chats(), 0
     last: dict[int, list[int]] = {}
     for visit in load.visits:
@@ -102,7 +102,7 @@ def test_a_prefix_is_named_by_the_hash_that_the_engine_makes() -> None:
 
 
 def test_loads_come_from_their_seed() -> None:
-    assert consumer(1, 2, 3) == consumer(1, 2, 3)
+    assert consumer(1, 2, 3, 4096) == consumer(1, 2, 3, 4096)
     assert multi_turn(1, 3, 4096) == multi_turn(1, 3, 4096) != multi_turn(2, 3, 4096)
 
 

@@ -106,6 +106,7 @@ def engine_options(settings: Settings, disk: bool = True) -> EngineServerOptions
             pack_bytes=settings.pack_bytes,
             step_tokens=settings.engine_step_tokens,
             queue_target_s=settings.engine_queue_target_s,
+            prompt_lookup=settings.engine_prompt_lookup,
         ),
         operator_token=token.get_secret_value() if token is not None else None,
     )
