@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,26 @@ def test_products_are_those_of_the_integers(rows: int, outputs: int, quads: int,
     room = 2 * 128 * scale[:, None] * packed.scale
     assert (np.abs(out - expected) <= room).all()
     assert np.median(np.abs(out - expected) / room) < 0.01
+
+
+@pytest.mark.usefixtures("best")
+def test_every_instruction_set_multiplies_alike_however_many_rows_there_are(
+    sets: list[str],
+) -> None:
+    rng = np.random.default_rng(5)
+    for inputs, outputs in ((20, 50), (64, 16), (288, 150)):
+        packed = pack(rng.normal(size=(outputs, inputs)).astype(np.float32))
+        x = rng.normal(size=(40, inputs)).astype(np.float32)
+        found = []
+        for name in sets:
+            library.use(name)
+            for rows in (*range(1, 20), 40):
+                out = np.empty((rows, outputs), np.float32)
+                library.load().troupe_product(
+                    ctypes.byref(packed.matrix()), x.ctypes.data, rows, out.ctypes.data
+                )
+                found.append(out)
+        assert all(np.array_equal(out, found[-1][: len(out)]) for out in found)
 
 
 def test_bfloat16_rounds_to_the_nearest() -> None:

@@ -5,6 +5,7 @@
 #include "kernels.h"
 
 #include "attention.h"
+#include "limits.h"
 #include "product.h"
 #include "rows.h"
 
@@ -17,6 +18,6 @@ namespace troupe {
 
 extern const Kernels TROUPE_JOIN(kKernels_, TROUPE_ISA) = {
     TROUPE_TEXT(TROUPE_ISA), product, quantize, norm, add_normed, rotate, gelu_times, silu_times,
-    store, attend, softcap};
+    store, attend, softcap, multiply, read};
 
 }  // namespace troupe

@@ -77,6 +77,9 @@ struct Kernels {
                 const float* value);
   void (*attend)(const AttendArgs&);
   void (*softcap)(float* x, int64_t count, float cap);
+  // For measuring: the most operations in so many rounds, and the fastest way through memory.
+  int64_t (*multiply)(int64_t rounds);
+  int64_t (*read)(const void* from, int64_t bytes);
 };
 
 extern const Kernels kKernels_portable;

@@ -133,6 +133,10 @@ def load() -> c.CDLL:
     library.troupe_use.restype = c.c_int
     library.troupe_product.argtypes = [c.POINTER(Matrix), c.c_void_p, c.c_int32, c.c_void_p]
     library.troupe_product.restype = None
+    library.troupe_multiply.argtypes = [c.c_int64]
+    library.troupe_multiply.restype = c.c_int64
+    library.troupe_read.argtypes = [c.c_void_p, c.c_int64]
+    library.troupe_read.restype = c.c_int64
     return library
 
 

@@ -332,6 +332,10 @@ int troupe_use(const char* name) {
   return 0;
 }
 
+int64_t troupe_multiply(int64_t rounds) { return troupe::kernels->multiply(rounds); }
+
+int64_t troupe_read(const void* from, int64_t bytes) { return troupe::kernels->read(from, bytes); }
+
 void troupe_product(const troupe::Matrix* matrix, const float* x, int32_t rows, float* out) {
   std::vector<int8_t> data(size_t(rows) * matrix->inputs);
   std::vector<float> scale(rows);

@@ -80,4 +80,8 @@ const char* troupe_instruction_set(void);
 int troupe_use(const char* name);
 // The kernels' one product, for measuring: rows x matrix.
 void troupe_product(const troupe::Matrix* matrix, const float* x, int32_t rows, float* out);
+// What a thread can do at most, for measuring: `rounds` of multiplications and additions of bytes
+// in registers (returns how many there were), and reading `bytes`, a multiple of 512.
+int64_t troupe_multiply(int64_t rounds);
+int64_t troupe_read(const void* from, int64_t bytes);
 }
