@@ -12,7 +12,6 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from troupe.engine.errors import CheckpointError, InvalidRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Ids of one stretch of a rendered template."""
-
-    ids: Sequence[int]
-    message: int | None  # whose content it is; None: the template's own words, names, options
+from troupe.engine.spelling import Part, Piece, Spelling
 
 
 class ChatTemplate:
@@ -43,7 +35,11 @@ class ChatTemplate:
         self._tokens = {
             name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token")
         }
+        self._spelling = Spelling(tokenizer, self._plain)
         source = settings.get("chat_template")
+        if isinstance(source, list):  # several, by name
+            named = {entry.get("name"): entry.get("template") for entry in source}
+            source = named.get("default")
         path = folder / "chat_template.jinja"
         if path.exists():
             source = path.read_text(encoding="utf-8")
@@ -85,15 +81,7 @@ class ChatTemplate:
             raise InvalidRequest(
                 f"the model's chat template refuses these messages: {error}", "messages"
             ) from error
-        return [
-            Piece(
-                (self._plain if is_marked else self._tokenizer)
-                .encode(text, add_special_tokens=False)
-                .ids,
-                message,
-            )
-            for text, is_marked, message in markers.split(rendered)
-        ]
+        return self._spelling.pieces(markers.split(rendered))
 
 
 class _Markers:
@@ -110,18 +98,17 @@ class _Markers:
         self._texts.append((text, message))
         return f"\ue000{self._nonce}:{len(self._texts) - 1}\ue001"
 
-    def split(self, rendered: str) -> list[tuple[str, bool, int | None]]:
-        """Pieces of a rendered template; true for the texts that were put in, and whose content
-        each is."""
-        pieces: list[tuple[str, bool, int | None]] = []
-        parts = re.split(f"\ue000{self._nonce}:([0-9]+)\ue001", rendered)
-        for index, part in enumerate(parts):
+    def split(self, rendered: str) -> list[Part]:
+        """The parts of a rendered template."""
+        parts: list[Part] = []
+        between = re.split(f"\ue000{self._nonce}:([0-9]+)\ue001", rendered)
+        for index, part in enumerate(between):
             if index % 2:
                 text, message = self._texts[int(part)]
-                pieces.append((text, True, message))
+                parts.append(Part(text, True, message))
             elif part:
-                pieces.append((part, False, None))
-        return pieces
+                parts.append(Part(part, False, None))
+        return parts
 
 
 def _compile(source: str, folder: Path) -> Template:

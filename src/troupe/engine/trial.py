@@ -55,6 +55,7 @@ class Trial:
     peak_bytes: int  # the most memory that this process has taken up to then
     prompt_tokens_s: float
     tokens_s: float  # of one answer
+    generated: int  # tokens
     text: str
     closeness: Closeness | None
     not_compared: str  # why there is no `closeness`; empty where there is
@@ -86,6 +87,7 @@ def trial(
         peak_bytes=peak,
         prompt_tokens_s=len(ids) / prompt_s,
         tokens_s=len(answer) / answer_s if answer else 0.0,
+        generated=len(answer),
         text=vocabulary.decode(answer),
         closeness=None if why_not else _compare(folder, ids, logits),
         not_compared=why_not,

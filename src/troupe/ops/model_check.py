@@ -68,7 +68,9 @@ def check(settings: Settings, folder: Path) -> Iterator[Finding]:
         yield Finding("reference", "warn", f"not compared: {found.not_compared}")
     else:
         yield judge(found.closeness, found.backend)
-    yield Finding("answer", "ok" if found.text.strip() else "warn", _shown(found.text))
+    yield Finding(
+        "answer", "ok" if found.text.strip() else "warn", _shown(found.text, found.generated)
+    )
 
 
 def count(number: int) -> str:
@@ -112,8 +114,10 @@ def judge(found: Closeness, backend: str) -> Finding:
     return Finding("reference", "fail", f"{said}: that is another model's answer; {advice}")
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, tokens: int) -> str:
     words = " ".join(text.split())
-    if not words:
+    if not tokens:
         return "it said nothing: the likeliest token after a story's beginning is its end"
+    if not words:
+        return f"its {tokens} tokens are no text: does tokenizer.json belong to this model?"
     return f"… {words[:160]}"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from troupe.engine.chat_template import ChatTemplate, Piece
+from troupe.engine.chat_template import ChatTemplate
 from troupe.engine.errors import InvalidRequest
+from troupe.engine.spelling import Piece
 from troupe.train.data import Document
 from troupe.train.errors import DataError
 from troupe.train.finetune.examples import Talk
