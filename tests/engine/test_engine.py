@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.engine.shapes import tiny_config
+from troupe.engine import worker
 from troupe.engine.backends import Name
 from troupe.engine.engine import Engine
 from troupe.engine.errors import (
@@ -20,6 +22,8 @@ from troupe.engine.errors import (
     InvalidRequest,
     Overloaded,
 )
+from troupe.engine.generation import Generation
+from troupe.engine.kv import KVCache
 from troupe.engine.native.model import NativeModel
 from troupe.engine.ref import Model
 from troupe.engine.sampling import SamplingParams
@@ -286,18 +290,23 @@ async def test_prompts_that_begin_alike_are_computed_once(checkpoint: Path) -> N
 
 async def test_who_waits_for_a_prompt_that_is_given_up_computes_it(checkpoint: Path) -> None:
     engine = Engine(checkpoint, EngineOptions(kv_bytes=2**20, step_tokens=1))
-    prompt = list(range(20, 200))
+    prompt, computed = list(range(20, 200)), "troupe_engine_computed_tokens_total"
     first = asyncio.create_task(answer(engine, request(prompt)))
     second = asyncio.create_task(answer(engine, request([*prompt, 9])))
     await asyncio.sleep(0)
     engine.start()
     await engine.loaded()
-    await asyncio.sleep(0.005)
+    value = engine.metrics.registry.get_sample_value
+    while not value(computed):  # noqa: ASYNC110
+        await asyncio.sleep(0)
     first.cancel()
     ids, _, last = await second
     assert len(ids) == 8
     assert last.usage is not None
-    assert last.usage.cached_tokens < len(prompt)
+    # What the first had run was found, the rest run: every row of the two prompts once, but the
+    # last rows, which are run for each.
+    assert last.usage.cached_tokens <= len(prompt)
+    assert (value(computed) or 0) <= len(prompt) + 2 + 16
     await settled(engine)
     await engine.close()
 
@@ -357,3 +366,49 @@ async def test_a_dial_has_its_ends(engine: Engine) -> None:
             engine.turn(wrong)
     engine.turn(Dial(7, 1.5))
     assert engine.dial == Dial(7, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "why"),
+    [
+        (NativeModel, "step", "the inference step failed"),
+        (KVCache, "lease", "the answer could not begin"),
+        (Generation, "take", "a token could not be delivered"),
+        (worker, "draw", "tokens could not be drawn"),
+    ],
+)
+async def test_out_of_memory_at_any_place_costs_the_answers_there_and_no_others(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, why: str
+) -> None:
+    real = getattr(owner, name)
+    calls = 0
+
+    def sometimes(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 5 == 0:
+            raise MemoryError("no room")
+        return real(*given, **named)
+
+    prompts = [[2, i, 30] for i in range(12)]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, sometimes)
+        asked = [answer(engine, request(prompt)) for prompt in prompts]
+        got = await asyncio.gather(*asked, return_exceptions=True)
+        await engine.drained()
+    failed = [one for one in got if isinstance(one, BaseException)]
+    assert failed
+    for one in failed:
+        assert isinstance(one, EngineStopped)
+        assert str(one) == f"{why}: no room"
+    await settled(engine)
+    again = [await answer(engine, request(prompt)) for prompt in prompts]
+    for before, after in zip(got, again, strict=True):
+        if not isinstance(before, BaseException):
+            assert before[0] == after[0]
+    await settled(engine)
+
+
+def test_memory_that_cannot_be_had_is_said_at_once(checkpoint: Path) -> None:
+    with pytest.raises(EngineError, match="memory for keys and values cannot be had"):
+        Engine(checkpoint, EngineOptions(kv_bytes=2**58))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from troupe.engine.inflight import common_prefix, leader_of
+from troupe.engine.inflight import common_prefix, leader_of, waits_for
 from troupe.engine.steps import PAGE
 
 
@@ -72,3 +72,17 @@ def test_the_common_prefix_is_the_longest(a: list[int], b: list[int], limit: int
     found = common_prefix(a, b, limit)
     assert a[:found] == b[:found]
     assert found == min(len(a), len(b), limit) or a[found] != b[found]
+
+
+def test_a_wait_lasts_until_it_is_over_and_lends_its_urgency() -> None:
+    leader, job = FakePrefill(LONG, urgency=9.0), FakePrefill(LONG, prefilling=False, urgency=2.0)
+    wait = waits_for(job, None, [leader], lambda *_: 0)
+    assert wait is not None
+    assert leader.urgency == 2.0
+    assert waits_for(job, wait, [], lambda *_: 0) is wait
+    leader.offered = 96
+    assert waits_for(job, wait, [leader], lambda *_: 96) is None
+    other = FakePrefill(LONG)
+    again = waits_for(job, wait, [other], lambda *_: 48)
+    assert again is not None
+    assert again.leader is other

@@ -69,7 +69,7 @@ json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=9)
     | st.sampled_from([[2, 9], "AgAJAA==", {"length": 16, "hash": "A" * 22}, [[16, "A" * 22]]]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),

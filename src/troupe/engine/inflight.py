@@ -8,7 +8,7 @@ the worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -51,6 +51,25 @@ class Wait(Generic[P]):
     def over(self) -> bool:
         """Whether there is nothing more to wait for: the pages are there, or will never be."""
         return not self.leader.prefilling or self.leader.offered >= self.until
+
+
+def waits_for(
+    job: P,
+    wait: Wait[P] | None,
+    running: Iterable[P],
+    longest_match: Callable[[str, Sequence[int]], int],
+) -> Wait[P] | None:
+    """Whom a job that may begin has to wait for: as before (`wait`) while that lasts, else whoever
+    runs what it needs now. Who is waited for becomes as urgent as who waits."""
+    if wait is not None and not wait.over:
+        return wait
+    prefills = [one for one in running if one.prefilling]
+    if not prefills:
+        return None
+    found = leader_of(job.salt, job.prompt, longest_match(job.salt, job.prompt), prefills)
+    if found is not None:
+        found.leader.urgency = min(found.leader.urgency, job.urgency)
+    return found
 
 
 def leader_of(salt: str, prompt: Sequence[int], held: int, running: Iterable[P]) -> Wait[P] | None:

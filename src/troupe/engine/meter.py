@@ -1,13 +1,16 @@
-"""What a step tells the metrics: its time, how full it was, its tokens and its operations.
+"""What steps and the dial tell the metrics: time, how full, tokens, operations.
 Called by the worker, from one thread."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from troupe.engine.config import ModelConfig
 from troupe.engine.flops import Flops
 from troupe.engine.metrics import Metrics
+from troupe.engine.scheduler import Dial, Scheduler
 from troupe.engine.steps import Span
 
 _KEPT = 0.98  # of the smoothed utilisation, each step
@@ -26,6 +29,18 @@ class StepMeter:
         """Operations a second that the machine could do at best."""
         self._peak = rate
         self._metrics.peak_flops.set(rate)
+
+    def dial(self, dial: Dial) -> None:
+        """Where the dial stands now."""
+        target = math.inf if dial.queue_target_s is None else dial.queue_target_s
+        self._metrics.step_tokens.set(dial.step_tokens)
+        self._metrics.queue_target_seconds.set(target)
+
+    def queues(self, scheduler: Scheduler[Any]) -> None:
+        """How many jobs there are."""
+        self._metrics.running.set(len(scheduler.running))
+        self._metrics.waiting.set(len(scheduler.waiting))
+        self._metrics.swapped.set(len(scheduler.swapped))
 
     def step(self, spans: Sequence[Span], prefill: int, fill: float, seconds: float) -> None:
         """A step of these spans has been run, `prefill` of its rows of prompts, `fill` of the rows

@@ -117,6 +117,11 @@ class Scheduler(Generic[J]):
         """How many jobs may run at a time."""
         return min(self.max_sequences, self.dial.step_tokens)
 
+    def expected_wait(self, service_s: float) -> float:
+        """Seconds that one more job would wait, if a job takes so many."""
+        ahead = len(self.jobs) + 1 - self.slots
+        return max(0.0, ahead / self.slots * service_s)
+
     def add(self, job: J, wait_s: float) -> None:
         """Queue a job that is expected to wait so long. Raises `Overloaded` if the queue is full,
         or longer than the dial says."""

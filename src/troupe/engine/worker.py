@@ -8,7 +8,6 @@ generations in that step and no others. Called by `engine.py`.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
@@ -22,7 +21,7 @@ from troupe.engine.config import ModelConfig
 from troupe.engine.cuts import NO_TOKEN
 from troupe.engine.errors import EngineError, EngineStopped
 from troupe.engine.generation import Generation, with_guesses
-from troupe.engine.inflight import leader_of
+from troupe.engine.inflight import waits_for
 from troupe.engine.kv import check
 from troupe.engine.lookup import Pace
 from troupe.engine.memory import Memory
@@ -56,7 +55,10 @@ class Worker:
         self._metrics = metrics
         self._meter = StepMeter(metrics, config)
         self._backend = backend
-        self._memory = Memory(folder, config, context, backend, options, metrics)
+        try:
+            self._memory = Memory(folder, config, context, backend, options, metrics)
+        except (MemoryError, OSError, RuntimeError) as error:  # numpy's, the system's, torch's
+            raise EngineError(f"memory for keys and values cannot be had: {error}") from error
         self.cache = self._memory.cache
         self._scheduler: Scheduler[Generation] = Scheduler(
             options.max_sequences,
@@ -67,10 +69,11 @@ class Worker:
         self._stopping = False
         self._pace = Pace()
         self._delivered: set[Callable[[], None]] = set()  # who is to be woken
+        self._unstarted: list[tuple[list[Generation], str, Exception]] = []  # to be ended
         self._service_s = _ASSUMED_SERVICE_S
         self.state: State = "loading"
         self.why_not = "the model is being loaded"
-        self._show_dial()
+        self._meter.dial(self._scheduler.dial)
         self._thread = threading.Thread(target=self._run, name="troupe-engine", daemon=True)
 
     def start(self) -> None:
@@ -85,7 +88,7 @@ class Worker:
             uncached = len(generation.prompt) - held
             generation.urgency = urgency(uncached, generation.times.submitted)
             try:
-                self._scheduler.add(generation, self._expected_wait())
+                self._scheduler.add(generation, self._scheduler.expected_wait(self._service_s))
             except EngineError:
                 self._metrics.refused.inc()
                 raise
@@ -137,20 +140,8 @@ class Worker:
         """Turn the dial; the next step heeds it."""
         with self._changed:
             self._scheduler.dial = dial
-            self._show_dial()
+            self._meter.dial(dial)
             self._changed.notify()
-
-    def _show_dial(self) -> None:
-        dial = self._scheduler.dial
-        target = math.inf if dial.queue_target_s is None else dial.queue_target_s
-        self._metrics.step_tokens.set(dial.step_tokens)
-        self._metrics.queue_target_seconds.set(target)
-
-    def _expected_wait(self) -> float:
-        """Seconds that a request would wait now, by the pace of late."""
-        scheduler = self._scheduler
-        ahead = len(scheduler.jobs) + 1 - scheduler.slots
-        return max(0.0, ahead / scheduler.slots * self._service_s)
 
     def _run(self) -> None:
         try:
@@ -164,6 +155,8 @@ class Worker:
                         break
                     self._end_cancelled()
                     self._scheduler.admit(self._start)
+                    while self._unstarted:
+                        self._fail(*self._unstarted.pop())
                     slices = self._scheduler.plan()
                     self._count()
                 if slices:
@@ -206,7 +199,11 @@ class Worker:
         """Lease pages for what a waiting generation has so far; it gets more as it grows."""
         if not job.seat and self._waits(job):
             return Admission.HELD
-        lease = self.cache.lease(job.salt, job.tokens, len(job.tokens))
+        try:
+            lease = self.cache.lease(job.salt, job.tokens, len(job.tokens))
+        except Exception as error:
+            self._unstarted.append(([job], "the answer could not begin", error))
+            return Admission.HELD
         if lease is None:
             return Admission.NO_ROOM
         lost = job.begin(lease)
@@ -219,24 +216,12 @@ class Worker:
             self._metrics.queue_seconds.observe(job.times.admitted - job.times.submitted)
         return Admission.STARTED
 
-    def _waits(self, generation: Generation) -> bool:
+    def _waits(self, job: Generation) -> bool:
         """Whether another is running the rows that this one would begin with."""
-        if generation.wait is not None:
-            if not generation.wait.over:
-                return True
-            generation.wait = None
-        prefills = [job for job in self._scheduler.running if job.prefilling]
-        if not prefills:
-            return False
-        held = self.cache.longest_match(generation.salt, generation.prompt)
-        wait = leader_of(generation.salt, generation.prompt, held, prefills)
-        if wait is None:
-            return False
-        # Who is waited for is as urgent as who waits.
-        wait.leader.urgency = min(wait.leader.urgency, generation.urgency)
-        generation.wait = wait
-        self._metrics.shared_prefills.inc()
-        return True
+        before = job.wait
+        job.wait = waits_for(job, before, self._scheduler.running, self.cache.longest_match)
+        self._metrics.shared_prefills.inc(job.wait is not None and job.wait is not before)
+        return job.wait is not None
 
     def _step(self, model: StepModel[Arena], slices: Sequence[Slice[Generation]]) -> None:
         slices = self._with_room(slices)
@@ -248,10 +233,7 @@ class Worker:
         try:
             logits = model.step(spans, self._memory.arena)
         except Exception as error:
-            log.exception("an inference step failed")
-            for piece in slices:
-                failure = EngineStopped(f"the inference step failed: {error}")
-                self._end(piece.job, failure, "failed")
+            self._fail([piece.job for piece in slices], "the inference step failed", error)
             return
         rows = sum(piece.count for piece in slices)
         prefill = sum(piece.count for piece in slices if not piece.job.decoding)
@@ -282,7 +264,11 @@ class Worker:
         if wanted != list(range(len(logits))):
             logits = logits[wanted]
         going: list[tuple[Generation, int]] = []
-        drawn = draw(logits, [job.sampler for job, _ in drawing])
+        try:
+            drawn = draw(logits, [job.sampler for job, _ in drawing])
+        except Exception as error:
+            self._fail([job for job, _ in drawing], "tokens could not be drawn", error)
+            return []
         for (job, row), one in zip(drawing, drawn, strict=True):
             if one.token == NO_TOKEN:  # this answer's fault alone
                 why = f"a token could not be drawn: {job.sampler.fault}"
@@ -293,7 +279,12 @@ class Worker:
             job.draft = job.draft[1:] if guessed else []
             if guessed:
                 self._metrics.guessed_right.inc()
-            if self._take(job, one) and guessed:
+            try:
+                more = self._take(job, one)
+            except Exception as error:
+                self._fail([job], "a token could not be delivered", error)
+                continue
+            if more and guessed:
                 job.computed += 1  # its row has been run already
                 going.append((job, row + 1))
         return going
@@ -377,6 +368,12 @@ class Worker:
             wake()
         self._delivered.clear()
 
+    def _fail(self, jobs: Sequence[Generation], what: str, error: Exception) -> None:
+        """End these and no others."""
+        log.error(what, exc_info=error)
+        for job in jobs:
+            self._end(job, EngineStopped(f"{what}: {error}"), "failed")
+
     def _end_cancelled(self) -> None:
         for job in self._scheduler.jobs:
             if job.cancelled:
@@ -391,9 +388,7 @@ class Worker:
         self._wake()
 
     def _count(self) -> None:
-        self._metrics.running.set(len(self._scheduler.running))
-        self._metrics.waiting.set(len(self._scheduler.waiting))
-        self._metrics.swapped.set(len(self._scheduler.swapped))
+        self._meter.queues(self._scheduler)
         self._memory.count()
 
 
