@@ -92,7 +92,7 @@ def test_what_the_cuts_leave_is_what_their_rules_say(
 
 @settings(max_examples=30)
 @given(
-    size=st.sampled_from([255, 256, 257, 1000, 5000]),
+    size=st.sampled_from([255, 256, 257, 1000, 5000, 16_384, 20_011]),
     spread=st.sampled_from([0.01, 1.0, 4.0]),
     seed=st.integers(0, 1000),
     params=cuts,

@@ -96,3 +96,25 @@ def test_the_earliest_stop_string_wins() -> None:
     finder = StopFinder(["cd", "b"])
     assert finder.push("abcd") == "a"
     assert finder.found == "b"
+
+
+some_ids = st.lists(st.integers(0, VOCABULARY.size - 1), max_size=30)
+
+
+@given(ids=some_ids, stops=st.lists(st.sampled_from(["th", "e", " the", "\ufffd", "é", "ab"])))
+def test_stop_strings_are_found_however_tokens_cut_the_text(
+    ids: list[int], stops: list[str]
+) -> None:
+    text, finder = Detokenizer(VOCABULARY), StopFinder(stops)
+    passed = ""
+    for token in ids:
+        passed += finder.push(text.push(token))
+        if finder.found is not None:
+            break
+    else:
+        passed += finder.push(text.finish())
+        passed += finder.finish()
+    whole = "".join(pieces(ids))
+    places = [whole.index(stop) for stop in stops if stop in whole]
+    assert passed == whole[: min(places)] if places else passed == whole
+    assert (finder.found is not None) == bool(places)

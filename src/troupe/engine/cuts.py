@@ -16,6 +16,7 @@ from troupe.engine.sampling import SamplingParams
 from troupe.engine.steps import Floats
 
 HEADS = (256, 4096)  # of a row's weights, tried before the whole row is sorted
+PARTS = 32  # weights of a part, of whose heaviest a long row's heaviest are found
 BLOCK = 128  # weights summed together when a token is drawn
 NO_TOKEN = -1
 
@@ -57,12 +58,15 @@ def weigh(logits_RV: Floats, params: Sequence[SamplingParams]) -> Floats:
 def _floors(weights_RV: Floats, floor_R: Floats, top_k_R: Ints, top_p_R: Doubles) -> Floats:
     """The least weight that each row keeps. Most rows are settled by their heaviest few."""
     size = weights_RV.shape[1]
-    total_R = _sums(weights_RV)[:, -1]
+    # What top-p is of, where nothing else cuts; where something does, that says.
+    total_R = np.zeros(len(weights_RV))
+    if not ((top_k_R > 0) | (floor_R > 0)).all():
+        total_R = _sums(weights_RV)[:, -1]
     floors_R, left = floor_R.copy(), np.arange(len(weights_RV))
     for most in (*(head for head in HEADS if head < size), size):
         some = weights_RV if left.size == len(weights_RV) else weights_RV[left]
         if most < size:
-            some = np.partition(some, size - most, axis=1)[:, size - most :]
+            some = _heaviest(some, most)
         wanted = (total_R[left], floor_R[left], top_k_R[left], top_p_R[left])
         found_R, settled_R = _from_heaviest(some, *wanted)
         floors_R[left] = found_R
@@ -70,6 +74,21 @@ def _floors(weights_RV: Floats, floor_R: Floats, top_k_R: Ints, top_p_R: Doubles
         if not left.size:
             break
     return floors_R
+
+
+def _heaviest(weights_RV: Floats, most: int) -> Floats:
+    """The `most` heaviest weights of each row, in any order. Of a long row, only parts whose
+    heaviest is among the heaviest of all parts are looked at: they hold them all."""
+    count, size = weights_RV.shape
+    if size >= 2 * PARTS * most:
+        whole = size // PARTS * PARTS
+        parts = weights_RV[:, :whole].reshape(count, PARTS, -1)  # each strewn over the row
+        peaks = parts.max(axis=1)
+        chosen = np.argpartition(peaks, peaks.shape[1] - most, axis=1)[:, -most:]
+        inside = np.take_along_axis(parts, chosen[:, None, :], axis=2).reshape(count, -1)
+        weights_RV = np.concatenate([inside, weights_RV[:, whole:]], axis=1)
+        size = weights_RV.shape[1]
+    return np.partition(weights_RV, size - most, axis=1)[:, size - most :]
 
 
 def _from_heaviest(

@@ -173,9 +173,8 @@ class Worker:
 
     def _load(self) -> StepModel[Arena]:
         threads = self._options.threads or os.cpu_count() or 1
-        model = loaded(self._backend, self._folder, self._context, threads)
         self._meter.peak(self._options.peak_flops or self._backend.rate(threads))
-        return model
+        return loaded(self._backend, self._folder, self._context, threads)
 
     def _set_state(self, state: State, why_not: str) -> None:
         with self._changed:
@@ -364,9 +363,8 @@ class Worker:
         self._delivered.add(job.wake)
 
     def _wake(self) -> None:
-        for wake in self._delivered:
-            wake()
-        self._delivered.clear()
+        while self._delivered:
+            self._delivered.pop()()
 
     def _fail(self, jobs: Sequence[Generation], what: str, error: Exception) -> None:
         """End these and no others."""
