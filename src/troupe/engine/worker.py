@@ -322,10 +322,9 @@ class Worker:
             job.times.first_token = now
             self._metrics.first_token_seconds.observe(now - job.times.submitted)
         self._metrics.generated_tokens.inc()
-        token = drawn.token
-        text, reason = job.take(token)
+        text, reason = job.take(drawn.token)
         told = () if drawn.logprob is None else (drawn.logprob,)
-        chunk = Chunk((token,), text, index=job.candidate, logprobs=told)
+        chunk = Chunk((drawn.token,), text, index=job.candidate, logprobs=told)
         if reason is not None:
             last = replace(chunk, finish_reason=reason, usage=job.usage(now), prefix=job.left)
             self._end(job, last, reason)
