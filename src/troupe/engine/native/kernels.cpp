@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 #include "attention.h"
-#include "limits.h"
+#include "most.h"
 #include "product.h"
 #include "rows.h"
 
