@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.engine.families import CASES, LLAMA3, TINY, write_model
+from tests.engine.shapes import tiny_config
 from troupe.engine.config import FULL, SLIDING, ModelConfig
 from troupe.engine.errors import CheckpointError
 from troupe.engine.layers import Rope
@@ -94,6 +95,17 @@ def test_what_a_gemma_3_file_leaves_out_is_the_format_s_default() -> None:
     assert (config.vocab_size, config.head_dim, config.num_key_value_heads) == (262_208, 256, 4)
     assert config.layer_types[:6] == (SLIDING,) * 5 + (FULL,)
     assert config.attention_scale == 256**-0.5
+
+
+def test_the_text_part_of_a_gemma_4_is_read_or_refused_by_what_it_asks() -> None:
+    text = {k: v for k, v in tiny_config().to_dict().items() if k != "eos_token_id"}
+    whole = {"model_type": "gemma4", "text_config": text, "eos_token_id": [1, 106]}
+    assert ModelConfig.from_dict(whole) == tiny_config(eos_token_ids=(1, 106))
+    for change in ({"hidden_size_per_layer_input": 256}, {"attention_k_eq_v": True}):
+        with pytest.raises(CheckpointError, match=next(iter(change))):
+            ModelConfig.from_dict({**whole, "text_config": {**text, **change}})
+    with pytest.raises(CheckpointError, match="quantization_config"):
+        ModelConfig.from_dict({**whole, "quantization_config": {"quant_method": "fp8"}})
 
 
 def test_yarn_serves_the_stretched_context() -> None:

@@ -83,6 +83,16 @@ def test_a_model_that_is_removed_takes_its_packed_weights_along(
     assert list(settings.pack_folder.iterdir()) == []
 
 
+def test_a_link_that_leads_nowhere_can_be_removed(settings: Settings, folder: Path) -> None:
+    add(settings, folder, "mine")
+    folder.rename(folder.with_name("moved"))
+    (lost,) = [model for model in known(settings) if model.name == "mine"]
+    assert not lost.fit
+    assert "is not there" in lost.said
+    remove(settings, "mine")
+    assert list(folder_of(settings).iterdir()) == []
+
+
 def test_the_setting_takes_a_name_or_a_path(settings: Settings, folder: Path) -> None:
     add(settings, folder, "mine")
     named = Settings(home=settings.home, model_dir=Path("mine"))
