@@ -53,6 +53,7 @@ class Memory:
         self._snapshot: Path | None = None
         self._disk: DiskStore | None = None
         self._fingerprint = ""
+        self._counted: dict[int, tuple[int, ...]] = {}  # pages of each tier, as last told
         farther: list[tuple[str, Store, Sequence[int]]] = []
         if options.host_kv_bytes:
             slots = layout.split(options.host_kv_bytes)
@@ -98,17 +99,21 @@ class Memory:
             self._disk.close()
 
     def count(self) -> None:
-        """Set the gauges."""
-        cache, sizes = self.cache, self._layout.page_bytes
+        """Set the gauges. Called at each step, so it does nothing where nothing changed."""
+        cache = self.cache
         for level, tier in enumerate(cache.tiers.levels):
             used = cache.used_pages(level)
+            if self._counted.get(level) == used:
+                continue
+            self._counted[level] = used
             for name, pages in zip(_GROUPS, used, strict=False):
                 self._metrics.kv_pages.labels(tier.name, name).set(pages)
             if level == 0:
-                taken = sum(n * b for n, b in zip(used, sizes, strict=True))
-                self._metrics.kv_bytes.set(taken)
-        self._metrics.kv_damaged_pages.inc(cache.tiers.damaged)
-        cache.tiers.damaged = 0
+                sizes = self._layout.page_bytes
+                self._metrics.kv_bytes.set(sum(n * b for n, b in zip(used, sizes, strict=True)))
+        if cache.tiers.damaged:
+            self._metrics.kv_damaged_pages.inc(cache.tiers.damaged)
+            cache.tiers.damaged = 0
 
     def _open(self, folder: Path) -> DiskStore | None:
         key = bytes.fromhex(self._fingerprint)

@@ -94,6 +94,11 @@ class KVCache:
         """Give a lease the pages in which tokens `start` to `end - 1` will be written. False if
         there is no room; what it got until then stays with it."""
         needed = -(-end // PAGE)
+        if all(
+            len(table) >= needed and SCRATCH_PAGE not in table[start // PAGE : needed]
+            for table in lease.tables
+        ):
+            return True  # as in most steps of a decode
         for group, table in enumerate(lease.tables):
             table.extend([SCRATCH_PAGE] * (needed - len(table)))
             first = len(lease.path) if group == GLOBAL else start // PAGE

@@ -54,7 +54,8 @@ class LocalPages:
         low = self._low_below(node)
         at: Node | None = node
         while at is not None and at.parent is not None:
-            low = min(low, self._low_at(at))
+            if at.ends or len(at.children) != 1:
+                low = min(low, self._low_at(at))
             if at.end <= low and not _begins_branch(at):
                 if at.spare or at.slots[LOCAL] == NONE:
                     return  # marked when it came to lie so far back, and all above it
