@@ -3,10 +3,12 @@ tier, over restarts."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from troupe.engine.backends import Name, choose
 from troupe.engine.config import ModelConfig
 from troupe.engine.engine import Engine
 from troupe.engine.kv.index import NOTHING, chained
+from troupe.engine.memory import Memory
 from troupe.engine.sampler import Drawn, Sampler, draw
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.steps import Floats, Span
@@ -172,3 +175,28 @@ def logits_without_memory(
         arena = backend.arena(engine.config, len(pages) + 1)
         rows.append(model.step([Span(tokens, 0, pages, True)], arena)[0])
     return rows
+
+
+async def test_an_idle_engine_checks_its_books_and_stops_if_they_are_wrong(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited = threading.Event()
+    audit = Memory.audit
+
+    def spy(self: Memory, wanted: Callable[[], bool]) -> None:
+        audit(self, wanted)
+        audited.set()
+
+    monkeypatch.setattr("troupe.engine.memory._IDLE_S", 0.01)
+    monkeypatch.setattr(Memory, "audit", spy)
+    engine = Engine(checkpoint, EngineOptions(kv_bytes=2**20))
+    engine.start()
+    await answer(engine, request([2, 3]))
+    assert await asyncio.to_thread(audited.wait, 30)
+    assert engine.state == "ready"
+    engine._worker.cache.tiers.device.free[0].pop()  # a page is lost
+    await answer(engine, request([2, 4]))
+    await asyncio.to_thread(engine._worker.join)
+    assert engine.state == "failed"
+    assert "lost or owned twice" in engine.why_not
+    await engine.close()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 from troupe.engine.config import ModelConfig
-from troupe.engine.kv import KVCache, Layout, snapshot
+from troupe.engine.kv import KVCache, Layout, audit, snapshot
 from troupe.engine.kv.layout import groups_of, is_split, slack_of
 from troupe.engine.kv.stores import DiskStore, HostStore, Store
 from troupe.engine.metrics import Metrics
@@ -22,6 +22,7 @@ from troupe.engine.types import EngineOptions
 
 log = logging.getLogger(__name__)
 
+_IDLE_S = 10.0
 _GROUPS = ("global", "local")
 _SAMPLES, _SAMPLE = 16, 4096  # pieces of a weights file that its fingerprint reads, and their size
 
@@ -53,6 +54,7 @@ class Memory:
         self._snapshot: Path | None = None
         self._disk: DiskStore | None = None
         self._fingerprint = ""
+        self._audited = True
         self._counted: dict[int, tuple[int, ...]] = {}  # pages of each tier, as last told
         farther: list[tuple[str, Store, Sequence[int]]] = []
         if options.host_kv_bytes:
@@ -79,28 +81,39 @@ class Memory:
             return
         log.info("kept prefixes taken up", extra={"pages": pages})
 
-    def save(self) -> None:
-        """Write everything that is kept to disk, as far as it has room, and close it. No lease may
-        live."""
-        if self._snapshot is None or self._disk is None:
+    def close(self, keep: bool) -> None:
+        """Let another process use the folder on disk; with `keep`, once all that is kept has been
+        written there, as far as there is room. No lease may live. Never raises: a memory that is
+        lost is computed again."""
+        if self._disk is None or self._snapshot is None:
             return
         started = time.monotonic()
         try:
-            pages = snapshot.save(self.cache, self._snapshot, self._fingerprint)
-        except OSError as error:
-            log.warning("kept prefixes cannot be written down", extra={"why": str(error)})
+            pages = snapshot.save(self.cache, self._snapshot, self._fingerprint) if keep else 0
+        except Exception:
+            log.exception("kept prefixes could not be written down")
         else:
             seconds = round(time.monotonic() - started, 3)
             log.info("kept prefixes written down", extra={"pages": pages, "seconds": seconds})
+        self._disk.close()
 
-    def close(self) -> None:
-        """Let another process use the folder."""
-        if self._disk is not None:
-            self._disk.close()
+    @property
+    def audit_after_s(self) -> float | None:
+        """Seconds of idleness after which the books are to be checked; None if they have been."""
+        return None if self._audited else _IDLE_S
+
+    def audit(self, wanted: Callable[[], bool]) -> None:
+        """Check the books, unless the engine is `wanted` meanwhile. Raises `AssertionError`: then
+        answers might be wrong, and the engine must not go on."""
+        for _ in audit(self.cache):
+            if wanted():
+                return
+        self._audited = True
 
     def count(self) -> None:
         """Set the gauges. Called at each step, so it does nothing where nothing changed."""
         cache = self.cache
+        self._audited = False
         for level, tier in enumerate(cache.tiers.levels):
             used = cache.used_pages(level)
             if self._counted.get(level) == used:

@@ -150,7 +150,7 @@ class Worker:
             self._set_state("ready", "")
             while True:
                 with self._changed:
-                    self._changed.wait_for(self._has_work)
+                    busy = self._changed.wait_for(self._has_work, self._memory.audit_after_s)
                     if self._stopping:
                         break
                     self._end_cancelled()
@@ -159,7 +159,9 @@ class Worker:
                         self._fail(*self._unstarted.pop())
                     slices = self._scheduler.plan()
                     self._count()
-                if slices:
+                if not busy:
+                    self._memory.audit(self._has_work)
+                elif slices:
                     self._step(model, with_guesses(slices, self._pace, self.dial.step_tokens))
                 self._wake()
         except Exception as error:
@@ -167,7 +169,7 @@ class Worker:
             self._set_state("failed", f"the engine failed: {error}")
         finally:
             self._end_all(EngineStopped(self.why_not))
-            self._put_away()
+            self._memory.close(keep=self.state == "ready")
             if self.state != "failed":
                 self._set_state("stopped", "the engine has stopped")
 
@@ -184,15 +186,6 @@ class Worker:
 
     def _has_work(self) -> bool:
         return self._stopping or bool(self._scheduler.jobs)
-
-    def _put_away(self) -> None:
-        """Keep the memory for the next process, unless it may be in disorder."""
-        if self.state == "ready":
-            try:
-                self._memory.save()
-            except Exception:
-                log.exception("kept prefixes could not be written down")
-        self._memory.close()
 
     def _start(self, job: Generation) -> Admission:
         """Lease pages for what a waiting generation has so far; it gets more as it grows."""

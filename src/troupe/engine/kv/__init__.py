@@ -8,7 +8,7 @@ a restart, `check.py` audits it.
 """
 
 from troupe.engine.kv.cache import KVCache, Lease
-from troupe.engine.kv.check import check
+from troupe.engine.kv.check import audit, check
 from troupe.engine.kv.layout import Layout
 
-__all__ = ["KVCache", "Layout", "Lease", "check"]
+__all__ = ["KVCache", "Layout", "Lease", "audit", "check"]

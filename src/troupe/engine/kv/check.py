@@ -1,17 +1,31 @@
-"""Whether the memory's books are in order. For tests, and for when the engine is idle."""
+"""Whether the memory's books are in order. For tests, and for when the engine is idle.
+
+Called by the worker, which breaks off when there is work again.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from troupe.engine.kv.cache import KVCache
 from troupe.engine.kv.tiers import DEVICE
 from troupe.engine.kv.tree import NONE, Node
 from troupe.engine.steps import GLOBAL, LOCAL, PAGE, SCRATCH_PAGE
 
+_SOME = 256  # nodes between two breaks
+
 
 def check(cache: KVCache) -> None:
+    """`audit`, all of it."""
+    for _ in audit(cache):
+        pass
+
+
+def audit(cache: KVCache) -> Iterator[None]:
     """Assert that in every tier each page has one owner, that every lock has a lease, that no page
     is nearer than the one before it, that the index is whole, and that each lease has the local
-    pages that its next row reads."""
+    pages that its next row reads. Yields now and then; the cache may not change until it is done or
+    given up. Raises `AssertionError`."""
     locks: dict[Node, int] = {}
     ends: dict[Node, int] = {}
     for lease in cache.leases:
@@ -20,16 +34,17 @@ def check(cache: KVCache) -> None:
         if lease.path:
             ends[lease.path[-1]] = ends.get(lease.path[-1], 0) + 1
     nodes = list(cache.tree.nodes())
-    for node in nodes:
+    full = 0
+    for count, node in enumerate(nodes):
+        if count % _SOME == 0:
+            yield
         _check_node(node)
         assert node.leases == locks.get(node, 0), "a lock without a lease"
         assert node.ends == ends.get(node, 0), "an end without a lease"
-    full = [node for node in nodes if len(node.tokens) == PAGE]
-    for node in full:
-        found = cache.find(node.salt, node.digest, node.depth * PAGE)
-        assert found is not None, "a full page is not in the index"
-        assert found[-PAGE:] == list(node.tokens)
-    assert len(cache.tree.index) == len(full), "the index holds a page that is gone"
+        if len(node.tokens) == PAGE:
+            full += 1
+            assert cache.tree.index.holds(node.salt, node), "a full page is not in the index"
+    assert len(cache.tree.index) == full, "the index holds a page that is gone"
     for level, tier in enumerate(cache.tiers.levels):
         for group in range(cache.tiers.groups):
             owners = list(tier.pool.free[group])

@@ -59,6 +59,10 @@ class Index:
         if self._nodes.get((salt, node.digest)) is node:
             del self._nodes[salt, node.digest]
 
+    def holds(self, salt: str, node: Held) -> bool:
+        """Whether this very page is found by its hash."""
+        return self._nodes.get((salt, node.digest)) is node
+
     def find(self, salt: str, digest: bytes, length: int) -> list[int] | None:
         """All tokens of the prefix of `length` tokens (a multiple of `PAGE`) with this hash, or
         None if it is not held. It may be given up before it is used: then it is run again.

@@ -78,6 +78,7 @@ class Tree:
 
     def __init__(self) -> None:
         self.roots: dict[str, Node] = {}
+        self._ids: dict[int, int] = {}  # one object for each token id: pages are many
         self.index = Index()
 
     def root(self, salt: str) -> Node:
@@ -121,6 +122,7 @@ class Tree:
 
     def insert(self, parent: Node, piece: Tokens, slots: list[int], used: int) -> Node:
         """A new node below a full one (or a root), in the nearest tier."""
+        piece = tuple([self._ids.setdefault(token, token) for token in piece])
         node = Node(piece, slots, parent, parent.salt, chained(parent.digest, piece), used=used)
         node.depth = parent.depth + 1
         parent.children.insert(parent.place(piece), node)
