@@ -311,35 +311,44 @@ async def test_who_waits_for_a_prompt_that_is_given_up_computes_it(checkpoint: P
     await engine.close()
 
 
-async def test_answers_do_not_depend_on_the_dial_the_company_or_the_threads(
-    checkpoint: Path,
+async def told(engine: Engine, prompt: list[int]) -> list[object]:
+    """An answer's tokens, each with the logarithms of twenty probabilities: numbers to which every
+    logit of a row contributes."""
+    asked = request(prompt, 12, sampling=SamplingParams(temperature=1.0, seed=3), logprobs=20)
+    chunks = [chunk async for chunk in engine.generate(asked)]
+    return [(chunk.token_ids, chunk.logprobs) for chunk in chunks if chunk.token_ids]
+
+
+@pytest.mark.parametrize(("backend", "runs"), [("native", (1, 2, 1)), ("eager", (2,))])
+async def test_logits_do_not_depend_on_the_schedule_the_company_the_dial_or_the_threads(
+    checkpoint: Path, backend: Name, runs: tuple[int, ...]
 ) -> None:
-    """Random schedules: requests come at random moments, some are given up, and the dial is turned
-    meanwhile. What a token is drawn from is the same, bit for bit, as alone."""
-    sampling = SamplingParams(temperature=1.0, seed=3)
+    """Random schedules: requests come at random moments, some are given up, memory is short, and
+    the dial is turned meanwhile. What a token is drawn from is the same, bit for bit, as alone."""
     rng = random.Random(5)
     shared = [rng.randrange(400) for _ in range(60)]
     prompts = [
         [*shared[: rng.randrange(60)], *(rng.randrange(400) for _ in range(rng.randrange(1, 90)))]
-        for _ in range(12)
+        for _ in range(4 * len(runs))
     ]
-    alone = Engine(checkpoint, EngineOptions(kv_bytes=2**20, max_sequences=1))
+    alone = Engine(checkpoint, EngineOptions(kv_bytes=2**22, max_sequences=1, backend=backend))
     alone.start()
-    expected = [(await answer(alone, request(p, 12, sampling=sampling)))[0] for p in prompts]
+    expected = [await told(alone, prompt) for prompt in prompts]
     await alone.close()
-    for seed, threads in enumerate((1, 2, 1)):
+    for seed, threads in enumerate(runs):
         rng = random.Random(seed)
-        options = EngineOptions(kv_bytes=2**19, max_sequences=6, threads=threads)
+        options = EngineOptions(
+            kv_bytes=2**21, max_sequences=6, threads=threads, backend=backend, context_length=200
+        )
         engine = Engine(checkpoint, options)
         engine.start()
 
-        async def later(place: int, wait: float, engine: Engine = engine) -> list[int]:
+        async def later(place: int, wait: float, engine: Engine = engine) -> list[object]:
             await asyncio.sleep(wait)
-            asked = request(prompts[place], 12, sampling=sampling)
-            return (await answer(engine, asked))[0]
+            return await told(engine, prompts[place])
 
         async def given_up(place: int, engine: Engine = engine) -> None:
-            stream = engine.generate(request(prompts[place], 60, sampling=sampling))
+            stream = engine.generate(request(prompts[place], 60))
             await anext(stream)
             await stream.aclose()  # type: ignore[attr-defined]
 
@@ -352,10 +361,10 @@ async def test_answers_do_not_depend_on_the_dial_the_company_or_the_threads(
         waits = [rng.random() * 0.05 for _ in prompts]
         got = await asyncio.gather(
             *(later(place, wait) for place, wait in enumerate(waits)),
-            *(given_up(rng.randrange(12)) for _ in range(3)),
+            *(given_up(rng.randrange(len(prompts))) for _ in range(3)),
         )
         turner.cancel()
-        assert got[:12] == expected
+        assert got[: len(prompts)] == expected
         await settled(engine)
         await engine.close()
 

@@ -75,11 +75,12 @@ class Talk:
         self.conversation = Conversation(TEMPLATE, model.tokenizer, model.chat_format)
         self.gateway, self.model, self.name = gateway, model, name
         self.rng = random.Random(name)
+        self.said = 0
 
     def say(self) -> None:
         words = " ".join(self.rng.choices(["you", "the", "row", "sea", "and", "boat"], k=12))
-        place = str(len(self.conversation))
-        self.conversation.append(ChatMessage(place, "user", "Ada", words))
+        self.said += 1
+        self.conversation.append(ChatMessage(f"u{self.said}", "user", "Ada", words))
 
     async def ask(self, keep: bool = True) -> tuple[Finish, int, list[int]]:
         """The end of an answer, the bytes of the history as JSON, and the prompt."""
@@ -91,8 +92,7 @@ class Talk:
         ids = list(prompt.sequence)
         assert finish.usage.prompt_tokens == len(ids)
         if keep:
-            place = str(len(self.conversation))
-            self.conversation.append(ChatMessage(place, "char", "Bo", text))
+            self.conversation.append(ChatMessage(f"c{self.said}", "char", "Bo", text))
         return finish, len(json.dumps(ids, separators=(",", ":"))), ids
 
 
@@ -129,11 +129,53 @@ async def test_swipes_and_edits_send_from_where_they_part(folder: Path) -> None:
         swiped, history, _ = await talk.ask(keep=False)
         assert swiped.usage.cached_tokens == swiped.usage.prompt_tokens - 1
         assert len(wire.bodies[-1]) < 0.2 * history
-        talk.conversation.edit("20", ChatMessage("20", "user", "Ada", "the boat and you"))
+        talk.conversation.edit("u11", ChatMessage("u11", "user", "Ada", "the boat and you"))
         edited, history, _ = await talk.ask()
         assert edited.usage.cached_tokens > 0.7 * edited.usage.prompt_tokens
         assert len(wire.bodies[-1]) < 0.4 * history
         assert wire.statuses == [200] * 15
+        await gateway.close()
+
+
+async def test_answers_by_delta_are_those_to_the_whole_prompt_whatever_is_said(
+    folder: Path,
+) -> None:
+    """Turns, swipes, edits and removals at random, in two conversations by turns, in a memory too
+    small for both: each answer is the one that the same tokens get from a stranger."""
+    wire = Wire()
+    async with engine(folder, wire, kv_bytes=EngineRoom.of(folder, 9000)) as port:
+        gateway = Gateway([TroupeProvider(f"http://127.0.0.1:{port}")])
+        await ready(gateway)
+        model = await gateway.resolve(None)
+        talks = [Talk(gateway, model, name) for name in ("chat-1", "chat-2")]
+        rng = random.Random(3)
+        for turn in range(40):
+            talk = rng.choice(talks)
+            messages = [*talk.conversation]
+            match rng.choice(["say", "say", "swipe", "edit", "remove"]):
+                case "edit" if messages:
+                    old = rng.choice(messages)
+                    text = f"{old.text} and {turn}"
+                    talk.conversation.edit(old.id, ChatMessage(old.id, old.role, old.name, text))
+                case "remove" if len(messages) > 2:
+                    talk.conversation.remove(rng.choice(messages[1:]).id)
+                case "swipe" if messages:
+                    pass
+                case _:
+                    talk.say()
+            prompt = talk.conversation.compile({}, 8000).sequence
+            assert prompt is not None
+            sampling = Sampling(temperature=0.0, max_tokens=12)
+            delta = GenerationRequest(model.id, talk.name, sampling, prompt)
+            whole = GenerationRequest(model.id, f"stranger-{turn}", sampling, list(prompt))
+            text, finish = await answer(gateway, delta)
+            expected, _ = await answer(gateway, whole)
+            assert text == expected
+            assert finish.usage.prompt_tokens == len(prompt)
+            if rng.random() < 0.7:
+                talk.conversation.append(ChatMessage(f"a{turn}", "char", "Bo", text))
+        bodies = [json.loads(body) for body in wire.bodies]
+        assert sum("prefix" in body for body in bodies) > 25
         await gateway.close()
 
 
