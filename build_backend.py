@@ -17,7 +17,7 @@ def _with_compiler(required: list[str]) -> list[str]:
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")
     if any(name and shutil.which(name) for name in names):
         return required
-    return [*required, "ziglang>=0.13"]
+    return [*required, "ziglang>=0.17"]
 
 
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
