@@ -57,7 +57,8 @@ NO_LIMIT = 10**7
 TURNS = 20  # in a row, of one chat
 ROUNDS = 5
 CPU_CHATS = 6
-REUSE_CHATS = 3
+REUSE_CHATS = 3  # `keep` is chosen on the first, and judged on the others
+LONG_ENOUGH = 0.88  # mean length over the limit; a point above what is asked of the others
 KEEPS = (0.95, 0.9, 0.85, 0.8, 0.78, 0.75, 0.7, 0.6, 0.5)
 CUTS = (300, 500, 800, 1200, 1700)  # prompt-poet's truncation_step
 WEIGHTS = (0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0)
@@ -151,8 +152,8 @@ def reuse_curves(
     def at(keep: float, step: int = 1) -> Point:
         return point(ours(chat, PLAIN, tokenizer, Truncation(keep=keep), step) for chat in given)
 
-    def at_best(weight: float) -> Point:
-        turns = [turn for chat in given for turn in best(chat, PLAIN, tokenizer, weight)]
+    def at_best(weight: float, step: int = 1) -> Point:
+        turns = [turn for chat in given for turn in best(chat, PLAIN, tokenizer, weight, step)]
         return fmean(length for length, _ in turns), fmean(reuse for _, reuse in turns)
 
     return {
@@ -160,7 +161,17 @@ def reuse_curves(
         "Troupe, two messages a turn": [at(keep, 2) for keep in KEEPS],
         "prompt-poet": [point(theirs(chat, source, encode, cut) for chat in given) for cut in CUTS],
         "best": [at_best(weight) for weight in WEIGHTS],
+        "best, two messages a turn": [at_best(weight, 2) for weight in WEIGHTS],
     }
+
+
+def chosen_keep(given: Sequence[Chat], tokenizer: Tokenizer) -> float:
+    """The `keep` of the most reuse among those of which prompts are long enough."""
+    found = [
+        (point(ours(chat, PLAIN, tokenizer, Truncation(keep=keep)) for chat in given), keep)
+        for keep in KEEPS
+    ]
+    return max((reuse, keep) for (length, reuse), keep in found if length >= LONG_ENOUGH)[1]
 
 
 def disturbed(folder: Path, given: Sequence[Chat], tokenizer: Tokenizer) -> dict[str, float]:
@@ -217,7 +228,8 @@ def main() -> None:
             for message in chat.messages[: 200 + 3 * TURNS]:
                 own.encode(f"{message.name}: {message.text}")
         shipped = processor_time(source, 200, given, lambda: CallableTokenizer(own.encode))
-        some = given[:REUSE_CHATS]
+        some = given[REUSE_CHATS:]  # not those that `keep` is chosen on
+        chosen = chosen_keep(given[:REUSE_CHATS], tokenizer)
         curves = reuse_curves(source, some, tokenizer)
         shares = disturbed(Path(name), some, tokenizer)
     here = KEEPS.index(Truncation().keep)
@@ -235,7 +247,18 @@ def main() -> None:
     rows += cpu_rows("200 messages, the shipped model's tokenizer", shipped)
     for what, curve in curves.items():
         rows += [(f"reuse at {length:.1%} of the limit, {what}", r, "") for length, r in curve]
-    rows.append(("best reuse at Troupe's length", between(curves["best"], fill), ""))
+    two = curves["Troupe, two messages a turn"][here]
+    rows += [
+        ("best reuse at Troupe's length", between(curves["best"], fill), ""),
+        (f"`keep` chosen on {REUSE_CHATS} other chats", chosen, ""),
+        ("two messages a turn, by Troupe's rule: mean length over the limit", two[0], ""),
+        ("two messages a turn, by Troupe's rule: reuse", two[1], ""),
+        (
+            "two messages a turn, best reuse at that length",
+            between(curves["best, two messages a turn"], two[0]),
+            "",
+        ),
+    ]
     rows += [
         (
             f"Troupe's reuse less prompt-poet's at {length:.1%}",
@@ -256,6 +279,7 @@ def main() -> None:
             "command": "python -m bench.prompt",
             "microseconds": {str(size): at for size, at in times.items()},
             "microseconds_200_shipped_tokenizer": shipped,
+            "keep_chosen_on_other_chats": chosen,
             "reuse_by_length": curves,
             "reuse_disturbed": shares,
             "load_of_the_machine": os.getloadavg()[0],
@@ -283,6 +307,7 @@ def draw(figure: Figure, curves: dict[str, list[Point]], here: Point) -> None:
         "prompt-poet": "s-",
         "Troupe": "o-",
         "Troupe, two messages a turn": "o:",
+        "best, two messages a turn": "k:",
     }
     for what, curve in curves.items():
         lengths, reuse = zip(*sorted(curve), strict=True)

@@ -97,7 +97,9 @@ def of_unchanged(runs: Iterable[Sequence[Turn]]) -> float:
     return fmean(shares)
 
 
-def best(chat: Chat, source: str, tokenizer: Tokenizer, weight: float) -> list[Point]:
+def best(
+    chat: Chat, source: str, tokenizer: Tokenizer, weight: float, step: int = 1
+) -> list[Point]:
     """(Length over the limit, reuse) of each turn under the best of all rules that keep the newest
     messages from some message on, chosen with the whole chat known: the one with the greatest sum
     of reuse and `weight` times length. By dynamic programming over turns and boundaries; a boundary
@@ -115,8 +117,8 @@ def best(chat: Chat, source: str, tokenizer: Tokenizer, weight: float) -> list[P
         return fixed + ends[turn] - ends[start]
 
     best_of: dict[int, tuple[float, Any]] = {}
-    for turn in range(FIRST, LAST + 1):
-        more = common_prefix(tail, [*lines[turn - 1], *tail])
+    for turn in range(FIRST, LAST + 1, step):
+        more = common_prefix(tail, [*lines[turn - step], *tail])
         now: dict[int, tuple[float, Any]] = {}
         moved: tuple[float, Any] | None = None  # the best of the boundaries before this one
         for start in range(turn):
@@ -126,7 +128,7 @@ def best(chat: Chat, source: str, tokenizer: Tokenizer, weight: float) -> list[P
                 value = weight * size / LIMIT
                 choices = [] if best_of else [(value, (None, size / LIMIT, 0.0))]
                 if before is not None:
-                    kept = (len(head) + ends[turn - 1] - ends[start] + more) / size
+                    kept = (len(head) + ends[turn - step] - ends[start] + more) / size
                     choices.append((before[0] + value + kept, (before[1], size / LIMIT, kept)))
                 if moved is not None:
                     lost = len(head) / size

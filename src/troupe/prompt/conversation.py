@@ -194,11 +194,11 @@ class Conversation:
 
     def _render(self, data: dict[str, Any]) -> _Around:
         frame = self._framer.frame
-        after = self.template.tail(data)
+        before, after = self.template.around(data)
         last = len(after) - 1
         return _Around(
             data,
-            tuple(frame(part) for part in self.template.head(data)),
+            tuple(frame(part) for part in before),
             tuple(frame(part, n == last and part.role == "char") for n, part in enumerate(after)),
         )
 

@@ -105,6 +105,10 @@ class Template:
         """The parts before the history. Raises `TemplateError` and `DataError`."""
         return self._parts(self._head, plain(data, self.name))
 
+    def around(self, data: dict[str, Any]) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """The parts before the history and those after it, from data that `plain` gave."""
+        return self._parts(self._head, data), self._parts(self._tail, data)
+
     def message(self, message: ChatMessage) -> tuple[Part, ...]:
         """The parts that one message of the history comes to."""
         if self._message is None:
