@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.engine.test_engine import answer, request, settled
+from tests.engine.test_engine_memory import logits_without_memory
 from troupe.engine.engine import Engine
 from troupe.engine.errors import InvalidRequest
+from troupe.engine.logprobs import TokenLogprob, logprob_of
 from troupe.engine.native.model import NativeModel
 from troupe.engine.sampling import SamplingParams
 from troupe.engine.types import Chunk, GenerateRequest
@@ -46,8 +49,9 @@ async def test_they_differ_and_the_first_is_the_answer_to_a_single_request(
     await settled(engine)
 
 
+@pytest.mark.parametrize("length", [64, 65, 70, 79, 5])
 async def test_the_prompt_is_run_once_and_counted_once(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     rows: list[int] = []
     step = NativeModel.step
@@ -57,15 +61,32 @@ async def test_the_prompt_is_run_once_and_counted_once(
         return step(self, spans, arena)
 
     monkeypatch.setattr(NativeModel, "step", spy)
-    prompt = list(range(20, 84))  # whole pages
+    prompt = list(range(20, 20 + length))
     _, last = await candidates(engine, request(prompt, 6, sampling=HOT, n=4))
-    assert [rows.count(position) for position in range(64)] == [1] * 64
-    assert [rows.count(position) for position in range(64, 69)] == [4] * 5
+    assert [rows.count(position) for position in range(length)] == [1] * length
+    assert [rows.count(position) for position in range(length, length + 5)] == [4] * 5
     assert last.usage is not None
-    assert last.usage.prompt_tokens == 64
+    assert last.usage.prompt_tokens == length
     assert last.usage.cached_tokens == 0
     assert last.usage.completion_tokens == 24
     await settled(engine)
+
+
+@pytest.mark.parametrize("length", [64, 70, 79])
+async def test_a_candidate_is_the_answer_that_its_tokens_would_get_alone(
+    engine: Engine, checkpoint: Path, length: int
+) -> None:
+    prompt = list(range(20, 20 + length))
+    ids, _ = await candidates(engine, request(prompt, 8, sampling=HOT, n=3, logprobs=3))
+    told: list[TokenLogprob] = []
+    async for chunk in engine.generate(
+        request(prompt, 8, sampling=HOT, n=3, logprobs=3, cache_salt="again")
+    ):
+        if chunk.index == 2:
+            told += chunk.logprobs
+    rows = logits_without_memory(engine, checkpoint, prompt, ids[2])
+    expected = [logprob_of(row, token, 3) for row, token in zip(rows, ids[2], strict=True)]
+    assert told == expected
 
 
 async def test_candidates_that_end_at_their_first_token_are_whole_answers(engine: Engine) -> None:

@@ -15,6 +15,7 @@ from troupe.engine.inflight import Wait
 from troupe.engine.kv import Lease
 from troupe.engine.kv.index import NOTHING, chained
 from troupe.engine.lookup import Lookup, Pace
+from troupe.engine.memory import Memory
 from troupe.engine.sampler import Sampler
 from troupe.engine.scheduler import Slice
 from troupe.engine.steps import PAGE, Span
@@ -60,6 +61,7 @@ class Generation:
     cancelled: bool = False
     # Candidates that draw their first token from this one's logits, and queue up then.
     followers: list[Generation] = field(default_factory=list)
+    leader: Generation | None = None  # whose follower it was, until it has pages
     _sampler: Sampler = field(init=False)
     _text: Detokenizer = field(init=False)
     _stops: StopFinder = field(init=False)
@@ -118,11 +120,22 @@ class Generation:
         self.lease, self.computed, self.draft = lease, lease.cached, []
         return lost
 
+    def adopt(self, memory: Memory) -> None:
+        """Take over what the request's first candidate, if it runs still, has run of the prompt
+        behind its last full page."""
+        leader, self.leader = self.leader, None
+        end = len(self.prompt)
+        if leader is None or leader.lease is None or self.lease is None:
+            return
+        near = end - PAGE < self.computed < end and len(self.lease.path) == end // PAGE
+        if near and memory.copy_tail(leader.lease, self.lease, end):
+            self.computed = end
+
     def candidates(self) -> list[Generation]:
         """Those that draw from its row: itself, and at its first token all of its request."""
         followers, self.followers = self.followers, []
         for follower in followers:
-            follower.urgency = self.urgency
+            follower.leader, follower.urgency = self, self.urgency
             follower.times.admitted = self.times.admitted
         return [self, *followers]
 

@@ -13,11 +13,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 from troupe.engine.config import ModelConfig
-from troupe.engine.kv import KVCache, Layout, audit, snapshot
+from troupe.engine.kv import KVCache, Layout, Lease, audit, snapshot
 from troupe.engine.kv.layout import groups_of, is_split, slack_of
 from troupe.engine.kv.stores import DiskStore, HostStore, Store
 from troupe.engine.metrics import Metrics
-from troupe.engine.steps import PAGE, AnyBackend, Arena
+from troupe.engine.steps import PAGE, SCRATCH_PAGE, AnyBackend, Arena
 from troupe.engine.types import EngineOptions
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,23 @@ class Memory:
             if wanted():
                 return
         self._audited = True
+
+    def copy_tail(self, source: Lease, target: Lease, end: int) -> bool:
+        """Copy the page that token `end - 1` lies on, up to there, from one sequence to another
+        that begins alike. False if one of them has no such page and can have none."""
+        index = (end - 1) // PAGE
+        if not self.cache.grow(target, end - 1, end):
+            return False
+        pairs = [
+            (a[index], b[index])
+            for a, b in zip(source.tables, target.tables, strict=True)
+            if index < min(len(a), len(b))
+        ]
+        if len(pairs) < len(target.tables) or any(SCRATCH_PAGE in pair for pair in pairs):
+            return False
+        for group, (a, b) in enumerate(pairs):
+            self.arena.copy(a, b, end - index * PAGE, group)
+        return True
 
     def count(self) -> None:
         """Set the gauges. Called at each step, so it does nothing where nothing changed."""

@@ -198,8 +198,8 @@ class Worker:
             return Admission.HELD
         if lease is None:
             return Admission.NO_ROOM
-        lost = job.begin(lease)
-        self._metrics.rerun_tokens.inc(lost)
+        self._metrics.rerun_tokens.inc(job.begin(lease))
+        job.adopt(self._memory)
         if not job.times.admitted:
             job.times.admitted = time.monotonic()
             self._metrics.prompt_tokens.inc(len(job.prompt))
