@@ -26,6 +26,9 @@ class Plan(NamedTuple):
     floor: int  # the lowest priority of its parts
 
 
+_BARE = (None,)  # one text and nothing around it
+
+
 class Bulk:
     """A straight stretch and the frame around its parts."""
 
@@ -57,6 +60,10 @@ class Bulk:
         for plan in plans:
             if plan is None:
                 made.append(None)
+                continue
+            if plan.frame == _BARE:
+                ids = next(said)
+                made.append(Said((ids,), len(ids), plan.floor))
                 continue
             pieces = [next(said) if given is None else given for given in plan.frame]
             made.append(Said(pieces, sum(map(len, pieces)), plan.floor))

@@ -5,7 +5,7 @@ A piece is known by its text, so what one conversation tokenized another need no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -41,14 +41,11 @@ class Known:
         self._young[text] = ids
         self._held += size
 
-    def get_all(self, texts: Sequence[str]) -> list[Sequence[int] | None]:
-        """The tokens of each text, None where they are not known."""
-        found = list(map(self._young.get, texts))
-        if self._old:
-            for n, ids in enumerate(found):
-                if ids is None:
-                    found[n] = self.get(texts[n])
-        return found
+    def get_all(self, texts: Iterable[str]) -> dict[str, Sequence[int]]:
+        """The tokens of those of the texts that are known."""
+        if not (self._young or self._old):
+            return {}
+        return {text: ids for text in texts if (ids := self.get(text)) is not None}
 
     def put_all(self, tokens: Mapping[str, Sequence[int]]) -> None:
         """Keep the tokens of each text."""
@@ -79,11 +76,12 @@ class Segments:
     def encode_all(self, texts: Sequence[str]) -> list[Sequence[int]]:
         """Token ids of each text."""
         found = self._known.get_all(texts)
-        unknown = dict.fromkeys(text for text, ids in zip(texts, found, strict=True) if ids is None)
         encode = self.tokenizer.encode
-        new: dict[str, Sequence[int]] = {text: encode(text) if text else () for text in unknown}
+        new: dict[str, Sequence[int]] = {
+            text: encode(text) if text else () for text in dict.fromkeys(texts) if text not in found
+        }
         self._known.put_all(new)
-        return [new[text] if ids is None else ids for text, ids in zip(texts, found, strict=True)]
+        return list(map((found | new).__getitem__, texts))
 
 
 _SHARED: WeakKeyDictionary[Tokenizer, Known] = WeakKeyDictionary()
