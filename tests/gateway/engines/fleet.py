@@ -39,6 +39,7 @@ class Door:
     returns: bool = False
     asked: list[str] = field(default_factory=list)  # paths of answers
     sent: bytearray = field(default_factory=bytearray)  # of the last answer
+    kept: bytes = b""  # of the last one that broke, what went out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -68,6 +69,7 @@ class Door:
                 return
             self.breaks_at = self.breaks_before = None
             self.dead = not self.returns
+            self.kept = bytes(self.sent[:cut])
             keep = len(body) - (len(self.sent) - cut)
             if keep > 0:
                 await send({**message, "body": body[:keep], "more_body": True})

@@ -28,18 +28,21 @@ def same(found: Answer, whole: Answer) -> None:
     assert found.text == whole.text
     assert found.finish.reason == whole.finish.reason
     usage, expected = found.finish.usage, whole.finish.usage
-    assert usage.prompt_tokens == expected.prompt_tokens
+    if "usage_estimated" not in found.finish.extra:  # nobody else knows a template's tokens
+        assert usage.prompt_tokens == expected.prompt_tokens
     assert usage.completion_tokens == expected.completion_tokens
     assert 0 <= usage.ttft_ms <= usage.total_ms
 
 
-async def broken(both: Fleet, request: GenerationRequest, at: int) -> Answer:
-    """The answer when its first replica breaks after `at` bytes, and comes back for the next."""
+async def broken(both: Fleet, request: GenerationRequest, at: int) -> tuple[Answer, bytes | None]:
+    """The answer when its first replica breaks after `at` bytes, and comes back for the next; and
+    what that one sent, or None if the answer was over by then: how many tokens an event brings
+    varies."""
     first = both.home(request.conversation)
     first.breaks_at, first.returns = at, True
     found = await answer(both.provider, request)
-    assert first.breaks_at is None, "it broke"
-    return found
+    broke, first.breaks_at = first.breaks_at is None, None
+    return found, first.kept if broke else None
 
 
 @pytest.mark.parametrize("kind", REQUESTS)
@@ -53,17 +56,22 @@ async def test_wherever_the_stream_breaks_no_token_is_lost_or_doubled(
         await answer(both.provider, request)
         sent = bytes(both.home("chat").sent)
         ends = [found.end() for found in re.finditer(rb"\n\n", sent)]
-        first = next(end for end in ends if end > sent.index(b'"token_ids"'))
         at_finish = sent.index(b'"finish_reason":"')
-        places = [0, 1, *ends[::3], *(end + 30 for end in ends[::7]), at_finish + 4]
-        for at in sorted(place for place in set(places) if place < ends[-2]):
-            found = await broken(both, request, at)
+        places = [0, 1, *ends[::2], *range(100, at_finish, at_finish // 10), at_finish + 4]
+        resumed = []
+        for at in sorted({place for place in places if place < ends[-2]}):
+            found, kept = await broken(both, request, at)
             same(found, whole)
-            if at < first:  # three such in a row, and it would be left alone for a while
+            if kept is None:
+                continue
+            told = kept[: kept.rfind(b"\n\n") + 2]
+            begun, ended = b'"token_ids"' in told, b'"finish_reason":"' in told
+            if not begun:  # three such in a row, and it would be left alone for a while
                 await answer(both.provider, request)
-            # Once the end itself was told, there is nothing to resume.
-            told = at > at_finish and sent.rindex(b"\n\n", 0, at) > at_finish
-            assert found.finish.extra.get("resumed", 0) == (at >= first and not told)
+            # Before the first token there is nothing to resume, nor once the end was told.
+            assert found.finish.extra.get("resumed", 0) == (begun and not ended)
+            resumed.append(begun and not ended)
+        assert any(resumed)
 
 
 async def test_an_end_whose_usage_was_lost_is_an_end(folder: Path) -> None:
@@ -75,6 +83,7 @@ async def test_an_end_whose_usage_was_lost_is_an_end(folder: Path) -> None:
         assert first.dead
         same(found, whole)
         assert found.finish.extra["usage_estimated"]
+        assert found.finish.usage.prompt_tokens == 40
         assert sum(len(door.asked) for door in both.doors) == 1
 
 
@@ -95,21 +104,23 @@ async def test_a_stop_string_that_lies_across_the_cut_is_not_said(folder: Path) 
         sent = bytes(both.home("chat").sent)
         last = [found.end() for found in re.finditer(rb"\n\n", sent)][-5:-3]
         for at in last:  # between the tokens of the stop string
-            same(await broken(both, ask(stop=(stop,)), at), ended)
+            found, _ = await broken(both, ask(stop=(stop,)), at)
+            same(found, ended)
 
 
 async def test_one_engine_that_comes_back_goes_on_by_itself(folder: Path) -> None:
     whole = await undisturbed(folder, ask())
     async with fleet([folder]) as one:
-        found = await broken(one, ask(), 4000)
+        found, kept = await broken(one, ask(), 1000)
         same(found, whole)
+        assert kept is not None
         assert len(one.doors[0].asked) == 2
 
 
 async def test_a_request_that_kills_engines_is_given_up(folder: Path) -> None:
     async with fleet([folder] * 5) as many:
         for door in many.doors:
-            door.breaks_at = 1200
+            door.breaks_before = b'"finish_reason":"'
         with pytest.raises(UpstreamError):
             await answer(many.provider, ask())
         assert sum(door.dead for door in many.doors) == 3
