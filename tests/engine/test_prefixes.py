@@ -125,6 +125,9 @@ def test_a_prefix_that_is_not_held_is_answered_with_the_longest_mark_that_is(
     assert error["held"] == prefix_of(ids, 64)
     resent = post(client, prefix=error["held"], prompt=ids[64:])
     assert resent["usage"]["prompt_tokens"] == 120
+    metrics = client.get("/metrics").text
+    assert 'troupe_engine_prefixes_total{outcome="gone"}' in metrics
+    assert 'troupe_engine_prefixes_total{outcome="held"}' in metrics
     bare = client.post("/v1/completions", json={"prefix": prefix_of(ids[::-1], 112), "prompt": []})
     assert bare.json()["error"]["held"] == {"length": 0, "hash": ""}
 

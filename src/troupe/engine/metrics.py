@@ -66,6 +66,11 @@ class Metrics:
             "computed_tokens", "Rows of prompts that were run: what was not cached."
         )
         self.generated_tokens = counter("generated_tokens", "Tokens drawn.")
+        self.prefixes = counter(
+            "prefixes",
+            "Prefixes that requests named by hash, by outcome: held, gone.",
+            ("outcome",),
+        )
         self.shared_prefills = counter(
             "shared_prefills", "Times that a prompt waited for rows that another was running."
         )

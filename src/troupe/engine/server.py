@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from troupe.engine.chat_template import ChatTemplate
 from troupe.engine.engine import Engine
-from troupe.engine.errors import EngineError, EngineStopped, InvalidRequest
+from troupe.engine.errors import EngineError, EngineStopped, InvalidRequest, PrefixGone
 from troupe.engine.exchange import Bodies, Event, EventStream, unless_gone
 from troupe.engine.operators import Operators
 from troupe.engine.prefixes import resolve
@@ -171,7 +171,7 @@ class _Service:
         if body.prefix is None:
             return await self._generate(request, body, Prompt(given, given), limit)
         asked = body.prefix.prefixes()
-        held = resolve(body.cache_salt or "", asked, self.engine.find)
+        held = self._resolve(body.cache_salt or "", asked)
         prompt = Prompt([*held, *given], given, asked[0])
         return await self._generate(request, body, prompt, limit)
 
@@ -241,6 +241,16 @@ class _Service:
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
             log.info("generation ended", extra={**facts, "outcome": outcome})
+
+    def _resolve(self, salt: str, asked: list[Prefix]) -> list[int]:
+        """The tokens of a request's prefix. Raises `PrefixGone`."""
+        try:
+            held = resolve(salt, asked, self.engine.find)
+        except PrefixGone:
+            self.engine.metrics.prefixes.labels("gone").inc()
+            raise
+        self.engine.metrics.prefixes.labels("held").inc()
+        return held
 
     def _encode(self, text: str) -> list[int]:
         """A raw prompt: special tokens in it are special."""

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 from troupe.prompt import TokenSequence
 
 CONVERSATIONS = 4096  # remembered, the last used
-_MARK_GROWTH = 4  # of the distances at which marks are sent
+# Distances in blocks at which marks are sent: few, since each adds to every turn what it saves in
+# one that finds its conversation's end evicted.
+_FIRST_MARK, _MARK_GROWTH = 4, 4
 
 
 class Place(NamedTuple):
@@ -101,9 +103,9 @@ def write_hash(digest: bytes) -> str:
 
 
 def _growing(blocks: int) -> list[int]:
-    """Distances in blocks, each four times the one before, within so many."""
+    """Distances in blocks, growing, within so many."""
     distances = []
-    distance = 1
+    distance = _FIRST_MARK
     while distance < blocks:
         distances.append(distance)
         distance *= _MARK_GROWTH
