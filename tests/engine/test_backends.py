@@ -60,6 +60,19 @@ def test_a_shape_that_the_operator_does_not_serve_goes_through_torch() -> None:
         choose("native", config)
 
 
+def test_an_operator_of_other_sources_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    library.load.cache_clear()
+    with monkeypatch.context() as other:
+        other.setattr(library, "_structures", lambda: 1)
+        assert not library.available()
+        assert choose("auto", tiny_config()).name == "eager"
+    with monkeypatch.context() as other:
+        other.setattr(library, "path", lambda: Path("libc.so.6"))  # has none of its functions
+        with pytest.raises(EngineError, match="built from other sources"):
+            library.load()
+    assert library.available()
+
+
 @pytest.mark.usefixtures("unbuilt")
 def test_without_the_operator_steps_go_through_torch() -> None:
     assert not library.available()

@@ -12,6 +12,10 @@ from pathlib import Path
 from troupe.engine.errors import EngineError
 
 NAME = "_step.so"
+_STALE = (
+    "the CPU operator was built from other sources than these: install Troupe again with a C++ "
+    "compiler at hand, or set the engine's backend to torch"
+)
 
 
 class Matrix(c.Structure):
@@ -122,6 +126,23 @@ def load() -> c.CDLL:
             f"the CPU operator is not built ({error}); install Troupe again with a C++ compiler "
             "at hand, or set the engine's backend to torch"
         ) from error
+    try:
+        _describe(library)
+    except AttributeError as error:
+        raise EngineError(f"{_STALE} ({error})") from error
+    if library.troupe_structures() != _structures():
+        raise EngineError(_STALE)
+    return library
+
+
+def _structures() -> int:
+    """The structures' sizes, as `troupe_structures` gives them."""
+    return c.sizeof(Model) << 32 | c.sizeof(Layer) << 16 | c.sizeof(Batch)
+
+
+def _describe(library: c.CDLL) -> None:
+    """Give the library's functions their types. Raises `AttributeError` if one is not there."""
+    library.troupe_structures.restype = c.c_int64
     library.troupe_model_new.argtypes = [c.POINTER(Model)]
     library.troupe_model_new.restype = c.c_void_p
     library.troupe_model_free.argtypes = [c.c_void_p]
@@ -137,7 +158,6 @@ def load() -> c.CDLL:
     library.troupe_multiply.restype = c.c_int64
     library.troupe_read.argtypes = [c.c_void_p, c.c_int64]
     library.troupe_read.restype = c.c_int64
-    return library
 
 
 def instruction_set() -> str:

@@ -297,6 +297,11 @@ class Model {
 
 extern "C" {
 
+int64_t troupe_structures(void) {
+  return int64_t(sizeof(TroupeModel)) << 32 | int64_t(sizeof(TroupeLayer)) << 16 |
+         int64_t(sizeof(TroupeBatch));
+}
+
 void* troupe_model_new(const TroupeModel* model) {
   try {
     return new troupe::Model(*model);

@@ -70,6 +70,8 @@ struct TroupeBatch {
   uint8_t* const* caches;  // of each layer that makes keys and values
 };
 
+// The structures' sizes as one number: another than Python's means another build.
+int64_t troupe_structures(void);
 // A model ready to run, or null where memory is short.
 void* troupe_model_new(const TroupeModel* model);
 void troupe_model_free(void* model);
