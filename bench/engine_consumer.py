@@ -91,7 +91,8 @@ def wire(done: Sequence[Done]) -> float:
 
 def run(peers: Peers, quick: bool) -> None:
     """Both runs; writes the part `consumer` of bench/results/engine.json."""
-    servers = peers.servers("small", USERS)
+    peers_of = [*peers.passing("small", USERS), *peers.lasting("small")]
+    servers = [*peers_of, peers.troupe("small", USERS)]
     with started(servers):
         slices = waits(servers, 5 if quick else 12, 1 if quick else 3)
     shown = summary("consumer", USERS, servers, slices, {})

@@ -53,13 +53,16 @@ VLLM = (
     Set("ten tokens an event", ("--stream-interval", "10")),
     Set("chunks of 512", ("--max-num-batched-tokens", "512")),
 )
-TROUPE = (Set("one thread", ("--threads", "1")),)
+TROUPE = (Set("one thread", ("--threads", "1")), Set("two threads", ("--threads", "2")))
 SETS = {"llama": LLAMA, "vllm": VLLM, "troupe": TROUPE}
 
 
 def server(peers: Peers, peer: str, model: str, users: int, tried: Set) -> Server:
     """The base with the set's flags behind it."""
-    found = next(one for one in peers.servers(model, users) if one.name == peer)
+    every = [*peers.passing(model, users), *peers.lasting(model), peers.troupe(model, users)]
+    found = next((one for one in every if one.name == peer), None)
+    if found is None:
+        raise SystemExit(f"where is {peer}? See --help")
     flags = [str(max(1, users // 2)) if flag == "HALF" else flag for flag in tried.flags]
     found.command = [*found.command, *flags]
     found.environment = {**found.environment, **tried.environment}

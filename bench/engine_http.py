@@ -16,12 +16,14 @@ TROUPE_BENCH_VLLM. A peer that is not told of is left out, and its figures with 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from bench.common import report
 from bench.engine_loads import multi_turn
 from bench.engine_models import POSITIONS
 from bench.engine_peers import Peers, arguments, started
 from bench.engine_run import Replay, Slice
+from bench.engine_servers import Server
 from bench.engine_shown import Shown, agreement, draw_rates, summary
 
 from bench import engine_consumer
@@ -31,12 +33,15 @@ USERS = {"small": (4, 16, 64), "100m": (16, 64)}
 SESSIONS = {4: 8, 16: 6, 64: 3}
 
 
-def rates(peers: Peers, model: str, users: int, seconds: float, rounds: int) -> Shown:
-    """The multi-turn load on every server."""
+def rates(
+    peers: Peers, lasting: Sequence[Server], model: str, users: int, seconds: float, rounds: int
+) -> Shown:
+    """The multi-turn load on every server; the first sets how many visits a slice has."""
     load = multi_turn(users, users * SESSIONS[users], POSITIONS)
-    servers = peers.servers(model, users)
+    passing = [*peers.passing(model, users), peers.troupe(model, users)]
+    servers = [*passing[:-1], *lasting, passing[-1]]
     slices: dict[str, list[Slice]] = {server.name: [] for server in servers}
-    with started(servers):
+    with started(passing):
         agrees = agreement(servers) if model == "small" and users == min(USERS[model]) else {}
         replays = [Replay(server, load) for server in servers]
         at = 0
@@ -54,9 +59,10 @@ def rates(peers: Peers, model: str, users: int, seconds: float, rounds: int) -> 
 
 def multi(peers: Peers, model: str, quick: bool) -> None:
     """One model's part: its figures, its rows, its plot."""
-    shown = [
-        rates(peers, model, users, 4 if quick else 10, 1 if quick else 3) for users in USERS[model]
-    ]
+    lasting = peers.lasting(model)
+    seconds, rounds = (4, 1) if quick else (10, 3)
+    with started(lasting):
+        shown = [rates(peers, lasting, model, users, seconds, rounds) for users in USERS[model]]
     figures: dict[str, float] = {}
     for one in shown:
         ours = one.rates["troupe"]

@@ -23,6 +23,9 @@ from troupe.engine.native.arena import token_bytes
 # The best of those that bench/README.md lists.
 LLAMA_FLAGS = ("-fa", "on", "-t", "2")
 VLLM_FLAGS = ("--enable-prefix-caching", "--enable-prompt-tokens-details", "--dtype", "bfloat16")
+# Computing threads. With the shipped model one leaves the other core to the event loop and the
+# client, which then run beside the step rather than in turns with half of it.
+TROUPE_THREADS = {"small": 1, "100m": 2}
 ROOM_MB = 2000  # for keys and values, of each server
 
 
@@ -60,29 +63,35 @@ class Peers:
         """Those that `arguments` were told of."""
         return cls(given.llama, given.llama_source, given.converter, given.vllm, given.cache)
 
-    def servers(self, model: str, users: int) -> list[Server]:
-        """All that are there, Troupe last. The first sets how many visits a slice has."""
-        found: list[Server] = []
-        if self.llama is not None:
-            found.append(engine_servers.llama(self._gguf(model), self.llama, llama_flags(users)))
-        if self.vllm is not None:
-            environment = {"VLLM_CPU_KVCACHE_SPACE": str(ROOM_MB // 1000)}
-            flags = (*VLLM_FLAGS, "--max-num-seqs", str(users), "--max-model-len", str(POSITIONS))
-            folder = checkpoint(model, self.cache)
-            found.append(engine_servers.vllm(folder, self.vllm, environment, flags))
-        return [*found, self.troupe(model, users)]
+    def lasting(self, model: str) -> list[Server]:
+        """vLLM, started once for all numbers of users: it takes half a minute. With the shipped
+        model only; it has no figure with the other."""
+        if self.vllm is None or model != "small":
+            return []
+        environment = {"VLLM_CPU_KVCACHE_SPACE": str(ROOM_MB // 1000)}
+        flags = (*VLLM_FLAGS, "--max-num-seqs", "64", "--max-model-len", str(POSITIONS))
+        folder = checkpoint(model, self.cache)
+        return [engine_servers.vllm(folder, self.vllm, environment, flags)]
+
+    def passing(self, model: str, users: int) -> list[Server]:
+        """llama.cpp with a slot for each user."""
+        if self.llama is None:
+            return []
+        return [engine_servers.llama(self._gguf(model), self.llama, llama_flags(users))]
 
     def troupe(self, model: str, users: int) -> Server:
         """Troupe's engine with the room of the others."""
         folder = checkpoint(model, self.cache)
-        return engine_servers.troupe(folder, users, ("--kv-mb", str(ROOM_MB), "--host-kv-mb", "0"))
+        flags = ("--threads", str(TROUPE_THREADS[model]), "--kv-mb", str(ROOM_MB))
+        return engine_servers.troupe(folder, users, (*flags, "--host-kv-mb", "0"))
 
     def small_memory(self, model: str, users: int, near: int, behind: int) -> Server:
         """Troupe's engine with room for so many tokens, and behind that for so many in the host
         tier."""
         folder = checkpoint(model, self.cache)
         each = token_bytes(ModelConfig.load(folder))
-        flags = ("--kv-mb", str(-(-near * each // 2**20)))
+        flags = ("--threads", str(TROUPE_THREADS[model]))
+        flags += ("--kv-mb", str(-(-near * each // 2**20)))
         flags += ("--host-kv-mb", str(-(-behind * each // 2**20)))
         return engine_servers.troupe(folder, users, flags)
 

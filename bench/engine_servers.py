@@ -144,8 +144,7 @@ def troupe(folder: Path, users: int, flags: Sequence[str]) -> Server:
     """Troupe's engine, from this source tree. Nothing outlives it, and it guesses no tokens: what
     a small model says when it may not end repeats itself, which would flatter guesses."""
     command = [sys.executable, "-m", "troupe.cli", "serve", "engine", "--model", str(folder)]
-    command += ["--port", "PORT", "--threads", "2", "--max-sequences", str(users)]
-    command += ["--disk-kv-mb", "0", *flags]
+    command += ["--port", "PORT", "--max-sequences", str(users), "--disk-kv-mb", "0", *flags]
     environment = {"PYTHONPATH": "src", "TROUPE_ENGINE_PROMPT_LOOKUP": "false"}
     return Server("troupe", command, TROUPE, "/readyz", "this tree", environment)
 

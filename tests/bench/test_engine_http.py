@@ -21,7 +21,9 @@ from troupe.prompt import block_hashes
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = engine_servers.troupe(SHIPPED, 4, ("--kv-mb", "64", "--host-kv-mb", "0"))
+    server = engine_servers.troupe(
+        SHIPPED, 4, ("--threads", "1", "--kv-mb", "64", "--host-kv-mb", "0")
+    )
     server.start(tmp_path_factory.mktemp("engine") / "log")
     yield server
     server.stop()
