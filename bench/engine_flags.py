@@ -42,6 +42,7 @@ LLAMA = (
     Set("no memory in host RAM", ("--cache-ram", "0")),
     Set("no flash attention", ("-fa", "off")),
     Set("whole sliding windows", ("--swa-full",)),
+    Set("no checkpoints", ("--ctx-checkpoints", "0")),
     Set("ubatch 128", ("-ub", "128")),
     Set("ubatch 2048", ("-ub", "2048", "-b", "2048")),
     Set("no polling", ("--poll", "0")),

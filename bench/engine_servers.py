@@ -145,7 +145,11 @@ def troupe(folder: Path, users: int, flags: Sequence[str]) -> Server:
     a small model says when it may not end repeats itself, which would flatter guesses."""
     command = [sys.executable, "-m", "troupe.cli", "serve", "engine", "--model", str(folder)]
     command += ["--port", "PORT", "--max-sequences", str(users), "--disk-kv-mb", "0", *flags]
-    environment = {"PYTHONPATH": "src", "TROUPE_ENGINE_PROMPT_LOOKUP": "false"}
+    environment = {
+        "PYTHONPATH": "src",
+        "TROUPE_ENGINE_PROMPT_LOOKUP": "false",
+        "TROUPE_ENGINE_BACKEND": "native",  # rather fail than fall back where it is not built
+    }
     return Server("troupe", command, TROUPE, "/readyz", "this tree", environment)
 
 
