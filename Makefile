@@ -15,7 +15,7 @@ NODE := PATH="$(CURDIR)/$(BIN):$$PATH" scripts/with-node
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null)
 WEB_DIST := src/troupe/web_dist/index.html
 PYTHON_SOURCES := src tests bench setup.py build_backend.py
-BENCHMARKS := store chat engine engine_http sampling up prompt
+BENCHMARKS := store chat engine engine_http sampling train up prompt
 
 .PHONY: help run test test-python test-web check check-python check-web fmt bench docs web clean
 

@@ -65,5 +65,6 @@ def processes() -> Iterator[Ranks]:
     dist.init_process_group("gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
+        dist.barrier()  # nobody hangs up while another still listens
     finally:
         dist.destroy_process_group()
