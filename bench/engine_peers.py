@@ -21,7 +21,7 @@ from troupe.engine.config import ModelConfig
 from troupe.engine.native.arena import token_bytes
 
 # The best of those that bench/README.md lists.
-LLAMA_FLAGS = ("-fa", "on", "-t", "2")
+LLAMA_FLAGS = ("-fa", "on", "-t", "2", "--swa-full")
 VLLM_FLAGS = ("--enable-prefix-caching", "--enable-prompt-tokens-details", "--dtype", "bfloat16")
 # Computing threads. With the shipped model one leaves the other core to the event loop and the
 # client, which then run beside the step rather than in turns with half of it.
