@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from troupe.prompt.hashes import BLOCK, Stream
+from troupe.prompt.hashes import BLOCK, Stream, common_prefix
 
 _ID = re.compile(rb"\d+")
 
@@ -96,7 +96,7 @@ class Memory:
     def split(self, prompt: Sequence[int]) -> tuple[int, bytes]:
         """The longest prefix of `prompt` in full pages that the server was given, and its hash;
         from here on it has been given all of `prompt`."""
-        length = _common(self._stream.ids, prompt) // BLOCK * BLOCK
+        length = common_prefix(self._stream.ids, prompt) // BLOCK * BLOCK
         self._stream = self._stream.cut(length)
         hashes = self._stream.hashes(length)
         self._stream.ids += prompt[length:]
@@ -157,18 +157,6 @@ async def _send(port: int, dialect: Dialect, fields: Mapping[str, Any], count: i
     if len(tokens) < count or cached is None:
         raise Refused(f"{len(tokens)} of {count} tokens came: {got[:300]!r} ... {got[-900:]!r}")
     return Answer(tokens[:count], int(cached[1]), began, exchange.first, ended, len(request))
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the longest common prefix, by comparing slices."""
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def whole_bytes(prompt: Sequence[int]) -> int:

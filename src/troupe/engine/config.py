@@ -114,10 +114,10 @@ class ModelConfig:
     def load(cls, folder: Path) -> ModelConfig:
         """Read `folder/config.json`, and the end tokens of `folder/generation_config.json` where
         there is one. Raises `CheckpointError`."""
-        data = dict(_read_json(folder / "config.json"))
+        data = dict(read_json(folder / "config.json"))
         generation = folder / "generation_config.json"
         if generation.exists():
-            eos = _read_json(generation).get("eos_token_id")
+            eos = read_json(generation).get("eos_token_id")
             if eos is not None:
                 data["eos_token_id"] = eos
         return cls.from_dict(data, str(folder / "config.json"))
@@ -227,7 +227,8 @@ def _rope_to_dict(rope: Rope) -> dict[str, Any]:
     return data
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object of a file of a model's folder. Raises `CheckpointError`."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

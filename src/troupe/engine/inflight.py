@@ -87,7 +87,7 @@ def leader_of(salt: str, prompt: Sequence[int], held: int, running: Iterable[P])
     return best
 
 
-def common_prefix(a: Sequence[int], b: Sequence[int], limit: int) -> int:
+def common_prefix(a: Sequence[object], b: Sequence[object], limit: int) -> int:
     """How many leading items two sequences of a type share, up to `limit`: by halving, so that
     slices are compared in C."""
     low, high = 0, min(len(a), len(b), limit)

@@ -13,11 +13,12 @@ knows no tokens. Called by `data.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from troupe.engine.inflight import common_prefix
 from troupe.train.errors import DataError
 
 MAX_LINE = 8 * 2**20  # bytes
@@ -123,7 +124,7 @@ def _pair(data: Mapping[str, Any]) -> Pair:
         start = len(prompt)
         chosen, rejected = prompt + chosen, prompt + rejected
     else:
-        start = _shared(chosen, rejected)
+        start = common_prefix(chosen, rejected, MAX_MESSAGES)
     if chosen == rejected:
         raise DataError("chosen and rejected are the same")
     return Pair(_checked(Talk(chosen, start)), _checked(Talk(rejected, start)))
@@ -135,16 +136,6 @@ def _judged(data: Mapping[str, Any]) -> Judged:
         raise DataError("label must be true or false")
     prompt = _messages(data, "prompt")
     return Judged(_checked(Talk(prompt + _messages(data, "completion"), len(prompt))), label)
-
-
-def _shared(a: Sequence[ChatMessage], b: Sequence[ChatMessage]) -> int:
-    """How many messages two conversations begin with alike."""
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
 
 
 def _messages(data: Mapping[str, Any], key: str) -> tuple[ChatMessage, ...]:

@@ -5,13 +5,13 @@ A config that asks for what is not computed is refused with the reason. Called b
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from troupe.engine.config import read_json
 from troupe.engine.errors import CheckpointError
 from troupe.engine.layers import Rope
 from troupe.engine.rope_keys import rope_of
@@ -78,13 +78,7 @@ class DeepSeekConfig:
     def load(cls, folder: Path) -> DeepSeekConfig:
         """Raises `CheckpointError`."""
         path = folder / "config.json"
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
-        if not isinstance(data, dict):
-            raise CheckpointError(f"{path} must hold a JSON object")
-        return _from_dict(data, str(path))
+        return _from_dict(read_json(path), str(path))
 
 
 def _from_dict(data: Mapping[str, Any], where: str) -> DeepSeekConfig:

@@ -6,17 +6,16 @@ read trains without complaint and is worth nothing. Called by fine-tuning.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from troupe.engine.config import ModelConfig
+from troupe.engine.config import ModelConfig, read_json
 from troupe.engine.errors import CheckpointError
 from troupe.engine.ref import Model
 from troupe.engine.weights import Weights
@@ -121,7 +120,7 @@ def end_tokens(folder: Path) -> tuple[int, ...]:
     `CheckpointError` if there are none."""
     found: list[int] = []
     for name in ("config.json", "generation_config.json"):
-        said = _read_json(folder / name).get("eos_token_id") if (folder / name).exists() else None
+        said = read_json(folder / name).get("eos_token_id") if (folder / name).exists() else None
         found += said if isinstance(said, list) else [] if said is None else [said]
     if not found or not all(type(token) is int for token in found):
         raise CheckpointError(f"{folder}: eos_token_id must be an id or a list of ids")
@@ -129,14 +128,4 @@ def end_tokens(folder: Path) -> tuple[int, ...]:
 
 
 def _model_type(folder: Path) -> str:
-    return str(_read_json(folder / "config.json").get("model_type"))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} must hold a JSON object")
-    return data
+    return str(read_json(folder / "config.json").get("model_type"))
